@@ -1,0 +1,153 @@
+// Casts between f32 and the two half formats in which frozen weights are stored:
+//   widen   y[i] = f32(x[i])       exact
+//   narrow  y[i] = half(x[i])      round to nearest, ties to even; overflow gives infinity,
+//                                  subnormal results are right, a NaN stays a (quiet) NaN
+// Source: IEEE 754-2019, section 4.3.1 and table 3.5 (binary16); bf16 is the upper half of an f32.
+// The subnormal trick (an addition that aligns the mantissa and rounds it) is F. Giesen's
+// "float->half variants" (2012).
+
+export const F32: i32 = 0
+export const F16: i32 = 1
+export const BF16: i32 = 2
+
+/** A matrix [O, I] stored as [ceil(O / 8)][I][8], padded with zeros: added to one of the above. */
+export const PANELS: i32 = 4
+
+/** Bytes of an element. */
+@inline
+export function element_size(format: i32): i32 {
+  return (format & 3) == F32 ? 4 : 2
+}
+
+/** f16 bits in the upper half of each 32-bit lane, the lower half zero, to f32. */
+@inline
+function widen_f16(x: v128): v128 {
+  const bits = v128.and(i32x4.shr_s(x, 3), i32x4.splat(0x8fffe000))
+  const value = f32x4.mul(bits, f32x4.splat(reinterpret<f32>(0x77800000)))
+  const magnitude = v128.and(bits, i32x4.splat(0x7fffffff))
+  const special = i32x4.gt_s(magnitude, i32x4.splat(0x0f7fffff))
+  return v128.or(value, v128.and(special, i32x4.splat(0x7f800000)))
+}
+
+/** The first four of eight halves, as f32. */
+@inline
+export function widen_low(format: i32, x: v128): v128 {
+  const bits = i8x16.shuffle(i32x4.splat(0), x, 0, 1, 16, 17, 2, 3, 18, 19, 4, 5, 20, 21, 6, 7, 22, 23)
+  return format == BF16 ? bits : widen_f16(bits)
+}
+
+/** The last four of eight halves, as f32. */
+@inline
+export function widen_high(format: i32, x: v128): v128 {
+  const bits = i8x16.shuffle(i32x4.splat(0), x, 8, 9, 24, 25, 10, 11, 26, 27, 12, 13, 28, 29, 14, 15, 30, 31)
+  return format == BF16 ? bits : widen_f16(bits)
+}
+
+/** Four elements at `x` as f32. */
+@inline
+export function load4(format: i32, x: usize): v128 {
+  return format == F32 ? v128.load(x) : widen_low(format, v128.load64_zero(x))
+}
+
+/** One element at `x` as f32. */
+@inline
+export function load1(format: i32, x: usize): f32 {
+  if (format == F32) {
+    return load<f32>(x)
+  }
+  const bits = i32x4.splat(<i32>load<u16>(x) << 16)
+  return f32x4.extract_lane(format == BF16 ? bits : widen_f16(bits), 0)
+}
+
+@inline
+function widen_as(format: i32, x: usize, y: usize, n: i32): void {
+  const end = y + (<usize>n << 2)
+  const last = y + (<usize>(n & ~7) << 2)
+  while (y < last) {
+    const halves = v128.load(x)
+    v128.store(y, widen_low(format, halves))
+    v128.store(y, widen_high(format, halves), 16)
+    x += 16
+    y += 32
+  }
+  while (y < end) {
+    store<f32>(y, load1(format, x))
+    x += 2
+    y += 4
+  }
+}
+
+/** y[n] f32 = x[n] in `format` (0 f32, 1 f16, 2 bf16). */
+export function widen(x: usize, format: i32, y: usize, n: i32): void {
+  if (format == BF16) {
+    widen_as(BF16, x, y, n)
+  } else if (format == F16) {
+    widen_as(F16, x, y, n)
+  } else {
+    memory.copy(y, x, <usize>n << 2)
+  }
+}
+
+/** Four f32 to f16, in the lower half of each lane. */
+@inline
+function narrow_f16(x: v128): v128 {
+  const magnitude = v128.and(x, i32x4.splat(0x7fffffff))
+  const subnormal = i32x4.sub(f32x4.add(magnitude, f32x4.splat(0.5)), i32x4.splat(0x3f000000))
+  const odd = v128.and(i32x4.shr_u(magnitude, 13), i32x4.splat(1))
+  const rounded = i32x4.add(magnitude, i32x4.add(odd, i32x4.splat(0xc8000fff)))
+  const normal = i32x4.shr_u(rounded, 13)
+  const payload = v128.and(i32x4.shr_u(magnitude, 13), i32x4.splat(0x3ff))
+  const nan = v128.or(payload, i32x4.splat(0x7e00))
+  const isNan = i32x4.gt_s(magnitude, i32x4.splat(0x7f800000))
+  const large = v128.bitselect(nan, i32x4.splat(0x7c00), isNan)
+  const isSmall = i32x4.lt_s(magnitude, i32x4.splat(0x38800000))
+  const isLarge = i32x4.gt_s(magnitude, i32x4.splat(0x477fffff))
+  const finite = v128.bitselect(subnormal, normal, isSmall)
+  const sign = v128.and(i32x4.shr_u(x, 16), i32x4.splat(0x8000))
+  return v128.or(sign, v128.bitselect(large, finite, isLarge))
+}
+
+/** Four f32 to bf16, in the lower half of each lane. */
+@inline
+function narrow_bf16(x: v128): v128 {
+  const upper = i32x4.shr_u(x, 16)
+  const odd = v128.and(upper, i32x4.splat(1))
+  const rounded = i32x4.shr_u(i32x4.add(x, i32x4.add(odd, i32x4.splat(0x7fff))), 16)
+  const magnitude = v128.and(x, i32x4.splat(0x7fffffff))
+  const isNan = i32x4.gt_s(magnitude, i32x4.splat(0x7f800000))
+  return v128.bitselect(v128.or(upper, i32x4.splat(0x40)), rounded, isNan)
+}
+
+@inline
+function narrow4(format: i32, x: v128): v128 {
+  return format == BF16 ? narrow_bf16(x) : narrow_f16(x)
+}
+
+@inline
+function narrow_as(format: i32, x: usize, y: usize, n: i32): void {
+  const end = y + (<usize>n << 1)
+  const last = y + (<usize>(n & ~7) << 1)
+  while (y < last) {
+    const low = narrow4(format, v128.load(x))
+    const high = narrow4(format, v128.load(x, 16))
+    v128.store(y, i16x8.narrow_i32x4_u(low, high))
+    x += 32
+    y += 16
+  }
+  while (y < end) {
+    store<u16>(y, <u16>i32x4.extract_lane(narrow4(format, v128.load32_zero(x)), 0))
+    x += 4
+    y += 2
+  }
+}
+
+/** y[n] in `format` (0 f32, 1 f16, 2 bf16) = x[n] f32. */
+export function narrow(x: usize, y: usize, format: i32, n: i32): void {
+  if (format == BF16) {
+    narrow_as(BF16, x, y, n)
+  } else if (format == F16) {
+    narrow_as(F16, x, y, n)
+  } else {
+    memory.copy(y, x, <usize>n << 2)
+  }
+}

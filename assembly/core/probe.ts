@@ -1,0 +1,3 @@
+export function probe(a: f32): f32 {
+  return a * 2
+}

@@ -7,7 +7,7 @@
 // of A, its column of B and K alone. Blocks of K hand their raw sums on through `scratch`.
 // Blocking: K. Goto, R. van de Geijn, "Anatomy of high-performance matrix multiplication" (2008).
 
-import { F32, PANELS, element_size } from './cast'
+import { element_size, F32, PANELS } from './cast'
 import { pack_columns, pack_panel, pack_rows } from './pack'
 import { ACCUMULATE, LEAVE, RESUME, tiles } from './tile'
 

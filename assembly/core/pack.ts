@@ -3,7 +3,7 @@
 // A panel with fewer than eight columns repeats its last column or leaves the rest as it was: those
 // lanes are computed and never stored.
 
-import { BF16, F16, F32, element_size, load1, load4, widen, widen_high, widen_low } from './cast'
+import { BF16, element_size, F16, F32, load1, load4, widen, widen_high, widen_low } from './cast'
 
 /** Stores the transpose of four rows of four as rows 32 bytes apart. */
 @inline

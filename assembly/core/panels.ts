@@ -4,7 +4,7 @@
 //   unpack_panels   W = panels, widened to f32
 //   gather_rows     y[n] = W[index[n]], widened to f32, from rows or panels (an embedding, tied or not)
 
-import { BF16, F16, F32, PANELS, element_size, load1, widen } from './cast'
+import { BF16, element_size, F16, F32, load1, PANELS, widen } from './cast'
 
 @inline
 function pack_as<T>(w: usize, panels: usize, O: i32, I: i32): void {

@@ -1,0 +1,28 @@
+// Every backend that is present here. Suites are functions of a backend and run over all of them;
+// one that is absent is printed, so that a run never looks more complete than it was.
+
+import { reference } from '../../src/backends/reference/index.ts'
+import { wasm } from '../../src/backends/wasm/index.ts'
+import type { Backend } from '../../src/core/backend.ts'
+
+export interface NamedBackend {
+  readonly name: string
+  readonly make: () => Backend
+}
+
+const known: readonly NamedBackend[] = [
+  { name: 'reference', make: () => reference() },
+  { name: 'wasm', make: () => wasm() },
+]
+
+function present({ name, make }: NamedBackend): boolean {
+  try {
+    make()
+    return true
+  } catch (error) {
+    console.warn(`skipped: backend ${name} is absent: ${(error as Error).message}`)
+    return false
+  }
+}
+
+export const backends: readonly NamedBackend[] = known.filter(present)

@@ -21,7 +21,7 @@ export interface GoldenCase {
 const root = new URL('../golden/', import.meta.url)
 
 function decode(dtype: string, bytes: Uint8Array): GoldenTensor['data'] {
-  const buffer = bytes.slice().buffer
+  const buffer = new Uint8Array(bytes).buffer
   switch (dtype) {
     case 'F64':
       return new Float64Array(buffer)

@@ -1,5 +1,5 @@
 export * from './basics'
-export * from './probe'
 export { narrow, widen } from './cast'
-export { gather_rows, pack_panels, unpack_panels } from './panels'
 export { matmul_nn, matmul_nt, matmul_scratch, matmul_tn } from './matmul'
+export { gather_rows, pack_panels, unpack_panels } from './panels'
+export { cos, erf, exp, log, sigmoid, sin, tanh } from './unary'

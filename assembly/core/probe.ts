@@ -1,3 +1,0 @@
-export function probe(a: f32): f32 {
-  return a * 2
-}

@@ -1,0 +1,138 @@
+// sin and cos: x = (n + f) π/2 with |f| <= 1/2; the quadrant n mod 4 chooses ± sin or ± cos of
+// r = f π/2, both polynomials of r² (minimax on |r| <= 0.79, errors 2⁻⁵⁶ and 2⁻⁶¹).
+// Reductions: Cody and Waite with π/2 in four parts up to 2²⁰ π/2; beyond that Payne and Hanek,
+// "Radian reduction for trigonometric functions" (1983), with 2/π to 1200 bits.
+import { exponent, scale } from './bits.ts'
+import { productError, sumError } from './pair.ts'
+
+const HALF_PI = 1.5707963267948966
+const HALF_PI_ERROR = 6.123233995736766e-17
+
+/** Digits of 2/π after the point, base 16; six make one digit of base 2²⁴. */
+const TWO_OVER_PI =
+  'a2f9836e4e441529fc2757d1f534ddc0db6295993c439041fe5163abdebbc561b7246e3a424dd2e006492eea09d1921c' +
+  'fe1deb1cb129a73ee88235f52ebb4484e99c7026b45f7e413991d639835339f49c845f8bbdf9283b1ff897ffde05980f' +
+  'ef2f118b5a0a6d1f6d367ecf27cb09b74f463f669e5fea2d7527bac7ebe5f17b3d0739f78a5292ea6bfb5fb11f8d5d08' +
+  '56033046fc7b'
+
+const DIGIT = 1 / 0x1000000
+
+/** sin(r + tail) for |r| <= π/4. */
+function nearSin(r: number, tail: number): number {
+  const z = r * r
+  let s = 1.591773322285339e-10
+  s = s * z - 2.505113030768508e-8
+  s = s * z + 0.0000027557316125386956
+  s = s * z - 0.00019841269836908367
+  s = s * z + 0.008333333333331212
+  const cube = z * r
+  return r - (z * (0.5 * tail - cube * s) - tail + cube * 0.16666666666666666)
+}
+
+/** cos(r + tail) for |r| <= π/4. */
+function nearCos(r: number, tail: number): number {
+  const z = r * r
+  let c = -1.1380686054282654e-11
+  c = c * z + 2.087611614889529e-9
+  c = c * z - 2.755731710399117e-7
+  c = c * z + 0.000024801587298362166
+  c = c * z - 0.0013888888888887007
+  c = c * z + 0.041666666666666664
+  const half = 0.5 * z
+  const w = 1 - half
+  return w + (1 - w - half + (z * z * c - r * tail))
+}
+
+/** sin(n π/2 + r + tail). */
+function fromQuadrant(n: number, r: number, tail: number): number {
+  const y = n & 1 ? nearCos(r, tail) : nearSin(r, tail)
+  return n & 2 ? -y : y
+}
+
+/** sin((n + f + fError) π/2). */
+function fromQuarters(n: number, f: number, fError: number): number {
+  const r = f * HALF_PI
+  const tail = productError(f, HALF_PI, r) + f * HALF_PI_ERROR + fError * HALF_PI
+  return fromQuadrant(n, r, tail)
+}
+
+/** sin(x + shift π/2) for 0 <= x <= 2²⁰ π/2. */
+function mediumSine(x: number, shift: number): number {
+  const n = Math.round(x * 0.6366197723675814)
+  const a = x - n * 1.5707963267341256
+  const b = n * 6.077100506303966e-11
+  const ab = a - b
+  // Each product is exact; only the last is rounded, at 2⁻¹³².
+  const rest = sumError(a, -b, ab) - n * 2.0222662487111665e-21
+  const r = ab + rest
+  const tail = sumError(ab, rest, r) - n * 8.4784276603689e-32
+  return fromQuadrant(n + shift, r, tail)
+}
+
+/** Digit i of 2/π, base 2²⁴; 1 is the first one after the point. */
+function twoOverPi(i: number): number {
+  return i < 1 ? 0 : Number.parseInt(TWO_OVER_PI.slice(6 * i - 6, 6 * i), 16)
+}
+
+/** sin(x + shift π/2) for finite x >= 2²⁰. */
+function largeSine(x: number, shift: number): number {
+  // x = Σ a[i] 2^(24 (i + q)), i = 0 … 3. Digits of the product above 2⁰ are multiples of 2²⁴ and
+  // cannot matter; digit -7 is the first that is too small to.
+  const q = Math.floor((exponent(x) - 53) / 24)
+  let rest = scale(x, -24 * q)
+  const product = [0, 0, 0, 0, 0, 0, 0]
+  for (let i = 3; i >= 0; i--) {
+    const unit = scale(1, 24 * i)
+    const digit = Math.floor(rest / unit)
+    rest -= digit * unit
+    for (let j = 0; j < 7; j++) {
+      product[j] += digit * twoOverPi(i + q + j)
+    }
+  }
+  for (let j = 6; j > 0; j--) {
+    const carry = Math.floor(product[j] / 0x1000000)
+    product[j] -= carry * 0x1000000
+    product[j - 1] += carry
+  }
+  const up = product[1] >= 0x800000 ? 1 : 0
+  const upper = (product[1] - up * 0x1000000 + product[2] * DIGIT) * DIGIT
+  const middle = (product[3] + product[4] * DIGIT) * DIGIT * DIGIT * DIGIT
+  const lower = (product[5] + product[6] * DIGIT) * DIGIT * DIGIT * DIGIT * DIGIT * DIGIT
+  const f = upper + middle
+  return fromQuarters((product[0] & 3) + up + shift, f, sumError(upper, middle, f) + lower)
+}
+
+/** sin(x + shift π/2) for x >= 0. */
+function sine(x: number, shift: number): number {
+  if (x < 0x180000) {
+    return mediumSine(x, shift)
+  }
+  return x < Number.POSITIVE_INFINITY ? largeSine(x, shift) : Number.NaN
+}
+
+/** sin(x), x in radians, at most 1 ulp off for every finite x. */
+export function sin(x: number): number {
+  const a = Math.abs(x)
+  if (a < 1e-8) {
+    return x
+  }
+  const y = sine(a, 0)
+  return x < 0 ? -y : y
+}
+
+/** cos(x), x in radians, at most 1 ulp off for every finite x. */
+export function cos(x: number): number {
+  return sine(Math.abs(x), 1)
+}
+
+/** sin(2π t), at most 1 ulp off for |t| < 2²⁹: t in full turns needs no reduction by π. */
+export function sinTurns(t: number): number {
+  const n = Math.round(4 * t)
+  return fromQuarters(n, 4 * t - n, 0)
+}
+
+/** cos(2π t), at most 1 ulp off for |t| < 2²⁹. */
+export function cosTurns(t: number): number {
+  const n = Math.round(4 * t)
+  return fromQuarters(n + 1, 4 * t - n, 0)
+}

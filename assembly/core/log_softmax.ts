@@ -1,0 +1,38 @@
+// y = (x − m) − log Σ e^(x − m) along rows, m the largest element; dx = dy − e^y Σ dy. The sums are f64.
+// A row of −Infinity alone gives NaN.
+
+import { exp_sum, log_of } from './exponentials'
+import { load_first, store_first } from './lanes'
+import { exp_f32x4 } from './math'
+import { row_max, row_sum } from './rows'
+
+/** y [rows, cols] = log of the softmax of each row of x. */
+export function log_softmax(x: usize, y: usize, rows: i32, cols: i32): void {
+  const row = (<usize>cols) << 2
+  for (let r = 0; r < rows; r++) {
+    const shift = row_max(x, cols)
+    const shifts = f32x4.splat(shift)
+    const logs = f32x4.splat(log_of(exp_sum(x, cols, shift)))
+    for (let left = cols, at: usize = 0; left > 0; left -= 4, at += 16) {
+      const v = f32x4.sub(f32x4.sub(load_first(x + at, left), shifts), logs)
+      store_first(y + at, v, left)
+    }
+    x += row
+    y += row
+  }
+}
+
+/** dx [rows, cols] from y and dy [rows, cols]. */
+export function log_softmax_backward(y: usize, dy: usize, dx: usize, rows: i32, cols: i32): void {
+  const row = (<usize>cols) << 2
+  for (let r = 0; r < rows; r++) {
+    const sum = f32x4.splat(<f32>row_sum(dy, cols))
+    for (let left = cols, at: usize = 0; left > 0; left -= 4, at += 16) {
+      const p = exp_f32x4(load_first(y + at, left))
+      store_first(dx + at, f32x4.sub(load_first(dy + at, left), f32x4.mul(p, sum)), left)
+    }
+    y += row
+    dy += row
+    dx += row
+  }
+}

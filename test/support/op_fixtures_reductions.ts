@@ -1,0 +1,56 @@
+// How the golden cases of products, reductions, softmax and of moving elements are called: case op ->
+// the outputs by name, from the case's arguments and input tensors.
+
+import type { Tensor } from '../../src/core/tensor.ts'
+import { amax } from '../../src/ops/amax.ts'
+import { argmax } from '../../src/ops/argmax.ts'
+import { cat } from '../../src/ops/cat.ts'
+import { cumsum } from '../../src/ops/cumsum.ts'
+import { expand } from '../../src/ops/expand.ts'
+import { gather } from '../../src/ops/gather.ts'
+import { indexSelect } from '../../src/ops/index_select.ts'
+import { linear } from '../../src/ops/linear.ts'
+import { logSoftmax } from '../../src/ops/log_softmax.ts'
+import { logsumexp } from '../../src/ops/logsumexp.ts'
+import { matmul } from '../../src/ops/matmul.ts'
+import { type Extreme, max } from '../../src/ops/max.ts'
+import { mean } from '../../src/ops/mean.ts'
+import { min } from '../../src/ops/min.ts'
+import { norm } from '../../src/ops/norm.ts'
+import { permute } from '../../src/ops/permute.ts'
+import { prod } from '../../src/ops/prod.ts'
+import { scatterAdd } from '../../src/ops/scatter_add.ts'
+import { softmax } from '../../src/ops/softmax.ts'
+import { std } from '../../src/ops/std.ts'
+import { sum } from '../../src/ops/sum.ts'
+import { variance } from '../../src/ops/variance.ts'
+import type { FixtureOp, FixtureOutputs } from './op_fixtures_transformer.ts'
+
+function extreme(found: Extreme | Tensor): FixtureOutputs {
+  return 'values' in found ? { y: found.values, indices: found.indices } : { y: found }
+}
+
+export const reductionFixtures: Readonly<Record<string, FixtureOp>> = {
+  amax: (args, { x }) => ({ y: amax(x, args) }),
+  argmax: (args, { x }) => ({ y: argmax(x, args) }),
+  cat: (args, { a, b }) => ({ y: cat([a, b], args) }),
+  cumsum: (args, { x }) => ({ y: cumsum(x, args) }),
+  expand: ({ shape }, { x }) => ({ y: expand(x, shape) }),
+  gather: ({ dim }, { x, index }) => ({ y: gather(x, dim, index) }),
+  index_select: ({ dim }, { x, index }) => ({ y: indexSelect(x, dim, index) }),
+  linear: (_, { x, weight, bias }) => ({ y: linear(x, weight, bias) }),
+  log_softmax: (args, { x }) => ({ y: logSoftmax(x, args) }),
+  logsumexp: (args, { x }) => ({ y: logsumexp(x, args) }),
+  matmul: (_, { a, b }) => ({ y: matmul(a, b) }),
+  max: (args, { x }) => extreme('dim' in args ? max(x, args) : max(x)),
+  mean: (args, { x }) => ({ y: mean(x, args) }),
+  min: (args, { x }) => extreme('dim' in args ? min(x, args) : min(x)),
+  norm: (args, { x }) => ({ y: norm(x, args) }),
+  permute: ({ dims }, { x }) => ({ y: permute(x, dims) }),
+  prod: (args, { x }) => ({ y: prod(x, args) }),
+  scatter_add: ({ dim }, { x, index, src }) => ({ y: scatterAdd(x, dim, index, src) }),
+  softmax: (args, { x }) => ({ y: softmax(x, args) }),
+  std: (args, { x }) => ({ y: std(x, args) }),
+  sum: (args, { x }) => ({ y: sum(x, args) }),
+  var: (args, { x }) => ({ y: variance(x, args) }),
+}

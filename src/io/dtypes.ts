@@ -207,10 +207,7 @@ export function toInt32(bytes: Uint8Array, dtype: StoredDType): Int32Array {
   const integers = new Int32Array(values.length)
   for (let i = 0; i < values.length; i++) {
     integers[i] = Number(values[i])
-    // Compared as they are: a large BigInt would be rounded on the way.
-    if (
-      typeof values[i] === 'bigint' ? BigInt(integers[i]) !== values[i] : integers[i] !== values[i]
-    ) {
+    if (integers[i] !== Number(values[i])) {
       throw new LowrankError(
         'data',
         `toInt32: expected values of 32 bits, got ${values[i]} at index ${i} of ${values.length}`,

@@ -126,7 +126,7 @@ export function parseJsonLines(text: string | Uint8Array): JsonLines {
   const bytes = typeof text === 'string' ? new TextEncoder().encode(text) : text
   const lines: JsonLines = { rows: [], problems: [] }
   let from = 0
-  for (let line = 1; from <= bytes.length; line++) {
+  for (let line = 1; from < bytes.length; line++) {
     const found = bytes.indexOf(LF, from)
     const end = found < 0 ? bytes.length : found
     const parsed = parseLine(bytes.subarray(from, end), line)

@@ -68,18 +68,6 @@ function tangent(alpha: number, beta: number, gamma: number): number {
   return zeta >= 0 ? magnitude : -magnitude
 }
 
-/** The squared norm after a rotation; afresh where the update cancelled. */
-function updatedSquare(
-  w: Float64Array,
-  length: number,
-  row: number,
-  before: number,
-  change: number,
-): number {
-  const after = before + change
-  return after < 0.25 * before ? dotRows(w, length, row, row) : after
-}
-
 /** One pass over all pairs of rows; says how many were rotated. */
 function sweep(
   w: Float64Array,
@@ -107,8 +95,10 @@ function sweep(
       const s = c * t
       rotateRows(w, length, p, q, s, s / (1 + c))
       rotateRows(j, rows, p, q, s, s / (1 + c))
-      squares[p] = updatedSquare(w, length, p, alpha, -t * gamma)
-      squares[q] = updatedSquare(w, length, q, beta, t * gamma)
+      // Near enough to steer by until the next sweep measures again; cancellation can even leave
+      // a negative one, which then waits for that sweep.
+      squares[p] = alpha - t * gamma
+      squares[q] = beta + t * gamma
       rotations++
     }
   }

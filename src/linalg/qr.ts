@@ -171,9 +171,8 @@ function startWork(a: Float64Array, rows: number, cols: number): Work {
  * ```ts
  * import { qr } from 'lowrank/linalg'
  *
- * const { q, r, k } = qr(new Float64Array([3, 0, 4, 5]), 2, 2)
- * console.log(k, r[0]) // 2 -5
- * console.log(q[0] * r[0]) // 3.0000000000000004
+ * const { r, k } = qr(new Float64Array([3, 0, 4, 5]), 2, 2)
+ * console.log(k, r) // 2 Float64Array [-5, -4, 0, 3]
  * ```
  */
 export function qr(

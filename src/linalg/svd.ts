@@ -66,17 +66,17 @@ function leastCovered(rows: Float64Array, count: number, length: number): number
   return covered.reduce((best, value, c) => (value < covered[best] ? c : best), 0)
 }
 
-/** Takes from row `count` its parts along the rows before it, and scales it to length 1. */
+/**
+ * Takes from row `count` its parts along the rows before it, and scales it to length 1. Of the
+ * least covered of L unit vectors at least 1/√L remains, so that once is enough.
+ */
 function orthonormalizeRow(rows: Float64Array, count: number, length: number): void {
   const row = rows.subarray(count * length, (count + 1) * length)
-  // Once more takes away what rounding left the first time.
-  for (let pass = 0; pass < 2; pass++) {
-    for (let i = 0; i < count; i++) {
-      const other = rows.subarray(i * length, (i + 1) * length)
-      const along = row.reduce((sum, value, c) => sum + value * other[c], 0)
-      for (let c = 0; c < length; c++) {
-        row[c] -= along * other[c]
-      }
+  for (let i = 0; i < count; i++) {
+    const other = rows.subarray(i * length, (i + 1) * length)
+    const along = row.reduce((sum, value, c) => sum + value * other[c], 0)
+    for (let c = 0; c < length; c++) {
+      row[c] -= along * other[c]
     }
   }
   const norm = Math.sqrt(row.reduce((sum, value) => sum + value * value, 0))

@@ -66,7 +66,8 @@ class NodeDirectory implements Directory {
         throw error
       }
       const where = name === '' ? this.label : locate(this, name)
-      const reason = (error as Error).message
+      // `EACCES: permission denied, mkdtemp '…'`: what was tried on the way says little.
+      const reason = (error as Error).message.split(', ')[0]
       throw new LowrankError('file', `${where}: ${reason}`, { cause: error })
     }
   }

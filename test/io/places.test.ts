@@ -258,6 +258,24 @@ describe.each(Object.keys(fresh))('a directory: %s', kind => {
     expect(Array.from(await place.read('p'))).toEqual([0, 0, 1, 1, 2, 2])
   })
 
+  it('lets two writers of one file both finish', async () => {
+    const place = fresh[kind]()
+    let release = (): void => {}
+    const released = new Promise<void>(resolve => {
+      release = resolve
+    })
+    async function* slow(): AsyncGenerator<Uint8Array> {
+      yield BYTES
+      await released
+    }
+    const first = place.write('a', slow())
+    await place.write('a', 'fast')
+    expect(await place.size('a')).toBe(4)
+    release()
+    await first
+    expect(await place.size('a')).toBe(1000)
+  })
+
   it('writes single files, over old ones and beside others', async () => {
     const place = fresh[kind]()
     await place.write('a', '1')
@@ -304,8 +322,8 @@ describe('httpDirectory', () => {
       return new Response('ok')
     }
     const source = httpDirectory('https://host/m', { fetch, headers: { authorization: 'me' } })
-    await source.read('a b/c?d#e.json')
-    expect(calls).toEqual([['https://host/m/a%20b/c%3Fd%23e.json', { authorization: 'me' }]])
+    await source.read('a b/c?d#e%20.json')
+    expect(calls).toEqual([['https://host/m/a%20b/c%3Fd%23e%2520.json', { authorization: 'me' }]])
   })
 
   it('says what failed: the status, the network, a short reply', async () => {

@@ -107,6 +107,10 @@ const BROKEN: Readonly<Record<SafetensorsRule, readonly (readonly [Uint8Array, s
       file('{"w":{"dtype":"F32","shape":[4294967296,4294967296,0],"data_offsets":[0,0]}}', 0),
       '"w" is F32 [4294967296, 4294967296, 0], which is more than can be counted',
     ],
+    [
+      file('{"w":{"dtype":"F32","shape":[0,18446744073709551615],"data_offsets":[0,0]}}', 0),
+      'which is more than can be counted',
+    ],
     // In bits: 2⁵⁸ elements of 64 bits are 2⁶⁴.
     [
       file('{"w":{"dtype":"F64","shape":[288230376151711744],"data_offsets":[0,0]}}', 0),
@@ -342,6 +346,18 @@ describe('openTensors', () => {
       const source = memoryDirectory({ 'model.safetensors.index.json': text })
       await expect(openTensors(source)).rejects.toThrow(message)
     }
+  })
+
+  it('refuses such an index also over a source that would take the name', async () => {
+    const text = '{"weight_map": {"a": "../x"}}'
+    const lax: ByteSource = {
+      label: 'lax',
+      has: async name => name.endsWith('.index.json'),
+      size: async () => text.length,
+      read: async () => new TextEncoder().encode(text),
+      list: async () => [],
+    }
+    await expect(openTensors(lax)).rejects.toThrow('lax: expected a plain file name inside')
   })
 
   it('names the single file where neither is there', async () => {

@@ -118,6 +118,16 @@ describe('pivotedQr', () => {
     )
   })
 
+  it('measures columns again that are nearly multiples of the first', () => {
+    const size = 6
+    const a = new Float64Array(size * size).fill(1)
+    for (let j = 1; j < size; j++) {
+      a[j * size + j] += j * 1e-10
+    }
+    const { order } = pivotedQr(a, size, size)
+    expect(Array.from(order)).toEqual([5, 4, 3, 2, 1, 0])
+  })
+
   it('finds the rank: the diagonal falls to rounding after it', () => {
     const a = matrixOfRank(new Random(9), 12, 10, 4)
     const { r } = pivotedQr(a, 12, 10)

@@ -2,6 +2,7 @@
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { existsSync } from 'node:fs'
 import {
   chmod,
   mkdir,
@@ -15,10 +16,12 @@ import {
   symlink,
   writeFile,
 } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
+import { threadId } from 'node:worker_threads'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { hashName } from '../../src/core/rng.ts'
 import { directory } from '../../src/node/index.ts'
 import { swapIn } from '../../src/node/staging.ts'
 
@@ -211,6 +214,20 @@ describe('directory', () => {
     await chmod(scratch, 0o555)
     await expect(directory(target).checkWritable()).rejects.toThrow('which cannot be written')
     await chmod(scratch, 0o755)
+  })
+
+  it.skipIf(!existsSync('/proc/self'))('refuses a mount point', async () => {
+    await expect(directory('/proc').checkWritable({ overwrite: true })).rejects.toThrow(
+      '/proc: expected a writable directory above it, got a mount point',
+    )
+  })
+
+  it('removes what a process of the same number left behind before it', async () => {
+    const machine = hashName(hostname()).toString(16)
+    const hidden = `.adapter.new-${machine}-${process.pid}-${threadId}-abcdef`
+    await mkdir(join(scratch, hidden))
+    await directory(target).writeAll(new Map([['a', '1']]))
+    expect(await readdir(scratch)).toEqual(['adapter'])
   })
 
   it('says so where there is no directory, and where a name is one', async () => {

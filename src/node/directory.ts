@@ -19,8 +19,8 @@ import {
 } from '../io/source.ts'
 import { checkPlace, replaceDirectory, replaceFile, restore, sweep } from './staging.ts'
 
-/** Node reads at most 2 GiB at once. */
-const LARGEST_READ = 2 ** 30
+/** Node reads less than 2 GiB at once. */
+const LARGEST_READ = 0x4000_0000
 
 const codeOf = (error: unknown): string | undefined => (error as NodeJS.ErrnoException).code
 

@@ -13,6 +13,10 @@ export const BF16: i32 = 2
 /** A matrix [O, I] stored as [ceil(O / 8)][I][8], padded with zeros: added to one of the above. */
 export const PANELS: i32 = 4
 
+// The formats as types, so that a function is compiled once for each: f32, f16 and bf16.
+export type Half = u16
+export type Brain = i16
+
 /** Bytes of an element. */
 @inline
 export function element_size(format: i32): i32 {
@@ -31,48 +35,58 @@ function widen_f16(x: v128): v128 {
 
 /** The first four of eight halves, as f32. */
 @inline
-export function widen_low(format: i32, x: v128): v128 {
-  const bits = i8x16.shuffle(i32x4.splat(0), x, 0, 1, 16, 17, 2, 3, 18, 19, 4, 5, 20, 21, 6, 7, 22, 23)
-  return format == BF16 ? bits : widen_f16(bits)
+function widen_low<T>(x: v128): v128 {
+  const bits = v128.shuffle<u16>(i32x4.splat(0), x, 0, 8, 1, 9, 2, 10, 3, 11)
+  return isSigned<T>() ? bits : widen_f16(bits)
 }
 
 /** The last four of eight halves, as f32. */
 @inline
-export function widen_high(format: i32, x: v128): v128 {
-  const bits = i8x16.shuffle(i32x4.splat(0), x, 8, 9, 24, 25, 10, 11, 26, 27, 12, 13, 28, 29, 14, 15, 30, 31)
-  return format == BF16 ? bits : widen_f16(bits)
+function widen_high<T>(x: v128): v128 {
+  const bits = v128.shuffle<u16>(i32x4.splat(0), x, 4, 12, 5, 13, 6, 14, 7, 15)
+  return isSigned<T>() ? bits : widen_f16(bits)
 }
 
-/** Four elements at `x` as f32. */
+/** Elements 0 to 3 at `x` as f32. */
 @inline
-export function load4(format: i32, x: usize): v128 {
-  return format == F32 ? v128.load(x) : widen_low(format, v128.load64_zero(x))
+export function load4<T>(x: usize): v128 {
+  return isFloat<T>() ? v128.load(x) : widen_low<T>(v128.load64_zero(x))
 }
 
-/** One element at `x` as f32. */
+/** Elements 0 to 3 of the eight at `x` as f32. */
 @inline
-export function load1(format: i32, x: usize): f32 {
-  if (format == F32) {
+export function load_low<T>(x: usize): v128 {
+  return isFloat<T>() ? v128.load(x) : widen_low<T>(v128.load(x))
+}
+
+/** Elements 4 to 7 of the eight at `x` as f32. */
+@inline
+export function load_high<T>(x: usize): v128 {
+  return isFloat<T>() ? v128.load(x, 16) : widen_high<T>(v128.load(x))
+}
+
+/** The element at `x` as f32. */
+@inline
+export function load1<T>(x: usize): f32 {
+  if (isFloat<T>()) {
     return load<f32>(x)
   }
-  const bits = i32x4.splat(<i32>load<u16>(x) << 16)
-  return f32x4.extract_lane(format == BF16 ? bits : widen_f16(bits), 0)
+  const bits = i32x4.splat((<i32>load<u16>(x)) << 16)
+  return f32x4.extract_lane(isSigned<T>() ? bits : widen_f16(bits), 0)
 }
 
-@inline
-function widen_as(format: i32, x: usize, y: usize, n: i32): void {
-  const end = y + (<usize>n << 2)
-  const last = y + (<usize>(n & ~7) << 2)
+function widen_as<T>(x: usize, y: usize, n: i32): void {
+  const end = y + ((<usize>n) << 2)
+  const last = y + ((<usize>(n & ~7)) << 2)
   while (y < last) {
-    const halves = v128.load(x)
-    v128.store(y, widen_low(format, halves))
-    v128.store(y, widen_high(format, halves), 16)
-    x += 16
+    v128.store(y, load_low<T>(x))
+    v128.store(y, load_high<T>(x), 16)
+    x += 8 * sizeof<T>()
     y += 32
   }
   while (y < end) {
-    store<f32>(y, load1(format, x))
-    x += 2
+    store<f32>(y, load1<T>(x))
+    x += sizeof<T>()
     y += 4
   }
 }
@@ -80,11 +94,11 @@ function widen_as(format: i32, x: usize, y: usize, n: i32): void {
 /** y[n] f32 = x[n] in `format` (0 f32, 1 f16, 2 bf16). */
 export function widen(x: usize, format: i32, y: usize, n: i32): void {
   if (format == BF16) {
-    widen_as(BF16, x, y, n)
+    widen_as<Brain>(x, y, n)
   } else if (format == F16) {
-    widen_as(F16, x, y, n)
+    widen_as<Half>(x, y, n)
   } else {
-    memory.copy(y, x, <usize>n << 2)
+    memory.copy(y, x, (<usize>n) << 2)
   }
 }
 
@@ -119,23 +133,22 @@ function narrow_bf16(x: v128): v128 {
 }
 
 @inline
-function narrow4(format: i32, x: v128): v128 {
-  return format == BF16 ? narrow_bf16(x) : narrow_f16(x)
+function narrow4<T>(x: v128): v128 {
+  return isSigned<T>() ? narrow_bf16(x) : narrow_f16(x)
 }
 
-@inline
-function narrow_as(format: i32, x: usize, y: usize, n: i32): void {
-  const end = y + (<usize>n << 1)
-  const last = y + (<usize>(n & ~7) << 1)
+function narrow_as<T>(x: usize, y: usize, n: i32): void {
+  const end = y + ((<usize>n) << 1)
+  const last = y + ((<usize>(n & ~7)) << 1)
   while (y < last) {
-    const low = narrow4(format, v128.load(x))
-    const high = narrow4(format, v128.load(x, 16))
+    const low = narrow4<T>(v128.load(x))
+    const high = narrow4<T>(v128.load(x, 16))
     v128.store(y, i16x8.narrow_i32x4_u(low, high))
     x += 32
     y += 16
   }
   while (y < end) {
-    store<u16>(y, <u16>i32x4.extract_lane(narrow4(format, v128.load32_zero(x)), 0))
+    store<u16>(y, <u16>i32x4.extract_lane(narrow4<T>(v128.load32_zero(x)), 0))
     x += 4
     y += 2
   }
@@ -144,10 +157,10 @@ function narrow_as(format: i32, x: usize, y: usize, n: i32): void {
 /** y[n] in `format` (0 f32, 1 f16, 2 bf16) = x[n] f32. */
 export function narrow(x: usize, y: usize, format: i32, n: i32): void {
   if (format == BF16) {
-    narrow_as(BF16, x, y, n)
+    narrow_as<Brain>(x, y, n)
   } else if (format == F16) {
-    narrow_as(F16, x, y, n)
+    narrow_as<Half>(x, y, n)
   } else {
-    memory.copy(y, x, <usize>n << 2)
+    memory.copy(y, x, (<usize>n) << 2)
   }
 }

@@ -7,148 +7,264 @@
 // of A, its column of B and K alone. Blocks of K hand their raw sums on through `scratch`.
 // Blocking: K. Goto, R. van de Geijn, "Anatomy of high-performance matrix multiplication" (2008).
 
-import { element_size, F32, PANELS } from './cast'
-import { pack_columns, pack_panel, pack_rows } from './pack'
-import { ACCUMULATE, LEAVE, RESUME, tiles } from './tile'
+import { BF16, Brain, element_size, F16, F32, Half, PANELS } from './cast'
+import { ACCUMULATE, COLUMNS, HEAD, Job, LEAVE, RAW_STEP, RESUME, ZEROS } from './job'
+import { pack_b, pack_strips } from './pack'
+import { columns_of_3, columns_of_4, pair, rows_of_3, rows_of_4, single } from './tile'
 
-// Rows of A in a block (its K block stays in L2), columns of C in a block (their raw sums stay in
-// scratch), k in a block (a panel of it stays in L1). Multiples of 8.
+// Rows of A in a block (its K block stays in L2) and k in a block (a panel of it stays in L1).
 const ROWS: i32 = 320
-const COLUMNS: i32 = 256
 const DEPTH: i32 = 512
 
-// Scratch, in elements: raw sums, packed panels of B, packed A.
+// Scratch, in elements: the head, raw sums, packed panels of B, packed strips of A.
 const RAW: i32 = ROWS * COLUMNS
 const PACKED_B: i32 = DEPTH * 32
 const PACKED_A: i32 = DEPTH * ROWS
-const RAW_STEP: usize = COLUMNS * 4
 
-const NT: i32 = 0
-const NN: i32 = 1
+// Up to this depth tiles follow each other along C's rows, above it down its columns.
+const SHALLOW: i32 = 64
 
 /** f32 elements of `scratch` that the products need. */
 export function matmul_scratch(): i32 {
-  return RAW + PACKED_B + PACKED_A
+  return HEAD + RAW + PACKED_B + PACKED_A
 }
 
 /** The size of equal blocks of at most `limit`, a multiple of `unit`, that cover n. */
-@inline
 function share(n: i32, limit: i32, unit: i32): i32 {
   const blocks = max(1, (n + limit - 1) / limit)
   const size = (n + blocks - 1) / blocks
-  return (size + unit - 1) / unit * unit
+  return ((size + unit - 1) / unit) * unit
 }
 
-/** Packs the panel of `count` columns from n and `K` k from k0; b is the operand's first byte. */
-function pack_b(layout: i32, format: i32, b: usize, bStep: usize, n: i32, count: i32, k0: i32, K: i32, out: usize): void {
-  const size = <usize>element_size(format)
-  const dtype = format & 3
-  if (format & PANELS) {
-    if (layout == NT) {
-      pack_panel(dtype, b + <usize>n * bStep + <usize>(k0 << 3) * size, K, out)
+/** One or two rows against panels in `dtype`. */
+function few_rows(
+  job: Job,
+  R: i32,
+  dtype: i32,
+  panels: i32,
+  a: usize,
+  b: usize,
+  c: usize,
+  raw: usize,
+): void {
+  if (R == 1) {
+    if (dtype == F32) {
+      single<f32>(job, panels, a, b, c, raw)
+    } else if (dtype == F16) {
+      single<Half>(job, panels, a, b, c, raw)
     } else {
-      const from = b + <usize>k0 * bStep + <usize>(n << 3) * size
-      pack_rows(dtype, from, 8 * size, 8 * bStep - 4 * size, count, K, out)
+      single<Brain>(job, panels, a, b, c, raw)
     }
-  } else if (layout == NT) {
-    pack_rows(dtype, b + <usize>n * bStep + <usize>k0 * size, bStep, 4 * size, count, K, out)
+  } else if (dtype == F32) {
+    pair<f32>(job, panels, a, b, c, raw)
+  } else if (dtype == F16) {
+    pair<Half>(job, panels, a, b, c, raw)
   } else {
-    pack_columns(dtype, b + <usize>k0 * bStep + <usize>n * size, bStep, count, K, out)
+    pair<Brain>(job, panels, a, b, c, raw)
   }
 }
 
-/** Packs A [K, M], k aStep bytes apart, into [M][K]. */
-function pack_a(a: usize, aStep: usize, M: i32, K: i32, out: usize): void {
-  for (let k = 0; k < K; k++) {
-    let to = out + (<usize>k << 2)
-    for (let m = 0; m < M; m++) {
-      store<f32>(to, load<f32>(a + (<usize>m << 2)))
-      to += <usize>K << 2
+/** `count` tiles of R = 3 or 4 rows, by which A goes on `aTile` bytes, against f32 panels. */
+function many_rows(
+  job: Job,
+  columns: bool,
+  R: i32,
+  aTile: usize,
+  count: i32,
+  panels: i32,
+  a: usize,
+  b: usize,
+  c: usize,
+  raw: usize,
+): void {
+  const along = job.depth <= SHALLOW
+  const cTile = <usize>R * job.cRow
+  const rawTile = <usize>R * RAW_STEP
+  job.aTile = along ? 0 : aTile
+  job.bTile = along ? job.bNext : 0
+  job.cTile = along ? 32 : cTile
+  job.rawTile = along ? 32 : rawTile
+  const inner = along ? panels : count
+  for (let i = along ? count : panels; i > 0; i--) {
+    if (columns) {
+      if (R == 4) {
+        columns_of_4(job, inner, a, b, c, raw)
+      } else {
+        columns_of_3(job, inner, a, b, c, raw)
+      }
+    } else if (R == 4) {
+      rows_of_4(job, inner, a, b, c, raw)
+    } else {
+      rows_of_3(job, inner, a, b, c, raw)
     }
-    a += aStep
-  }
-}
-
-/** `count` tiles of `rows` rows below each other against one panel. */
-function column_of_tiles(rows: i32, count: i32, a: usize, aStep: usize, b: usize, bStep: usize, K: i32, c: usize, cStep: usize, raw: usize, alpha: f32, flags: i32): void {
-  switch (rows) {
-    case 5:
-      tiles(5, false, count, a, aStep, 5 * aStep, b, bStep, 0, K, c, cStep, 5 * cStep, raw, RAW_STEP, 5 * RAW_STEP, alpha, flags)
-      break
-    case 4:
-      tiles(4, false, count, a, aStep, 4 * aStep, b, bStep, 0, K, c, cStep, 4 * cStep, raw, RAW_STEP, 4 * RAW_STEP, alpha, flags)
-      break
-    case 3:
-      tiles(3, false, count, a, aStep, 3 * aStep, b, bStep, 0, K, c, cStep, 3 * cStep, raw, RAW_STEP, 3 * RAW_STEP, alpha, flags)
-      break
-    case 2:
-      tiles(2, false, count, a, aStep, 2 * aStep, b, bStep, 0, K, c, cStep, 2 * cStep, raw, RAW_STEP, 2 * RAW_STEP, alpha, flags)
-      break
-    default:
-      tiles(1, false, count, a, aStep, aStep, b, bStep, 0, K, c, cStep, cStep, raw, RAW_STEP, RAW_STEP, alpha, flags)
+    a += along ? aTile : 0
+    b += along ? 0 : job.bNext
+    c += along ? cTile : 32
+    raw += along ? rawTile : 32
   }
 }
 
 /** C = alpha·raw or C + alpha·raw where the last panel has fewer than eight columns. */
-function finish_edge(raw: usize, c: usize, cStep: usize, M: i32, N: i32, alpha: f32, accumulate: i32): void {
+function finish_edge(
+  raw: usize,
+  c: usize,
+  cRow: usize,
+  M: i32,
+  N: i32,
+  alpha: f32,
+  accumulate: i32,
+): void {
   for (let m = 0; m < M; m++) {
     for (let n = 0; n < N; n++) {
-      const at = <usize>n << 2
+      const at = (<usize>n) << 2
       const value = alpha * load<f32>(raw + at)
       store<f32>(c + at, accumulate ? load<f32>(c + at) + value : value)
     }
     raw += RAW_STEP
-    c += cStep
+    c += cRow
   }
 }
 
-function multiply(layout: i32, a: usize, aStep: usize, transposed: bool, b: usize, bStep: usize, format: i32, c: usize, cStep: usize, M: i32, N: i32, K: i32, alpha: f32, accumulate: i32, scratch: usize): void {
-  const packedB = scratch + (RAW << 2)
-  const packedA = packedB + (PACKED_B << 2)
-  const direct = format == (F32 | PANELS) && layout == NT
-  const mSize = share(M, ROWS, 1)
-  const kSize = share(K, DEPTH, 8)
-  for (let m = 0; m < M; m += mSize) {
-    const rows = min(mSize, M - m)
-    const tileCount = (rows + 4) / 5
-    const height = rows / tileCount
-    const tall = rows % tileCount
-    for (let n = 0, width = 0; n < N; n += width) {
-      width = N - n < 8 ? N - n : min(COLUMNS, (N - n) & ~7)
-      const to = c + <usize>m * cStep + (<usize>n << 2)
-      let k = 0
-      do {
-        const depth = min(kSize, K - k)
-        let flags = k > 0 ? RESUME : 0
-        flags |= k + depth < K || width < 8 ? LEAVE : accumulate ? ACCUMULATE : 0
-        let block = a + <usize>m * aStep + (<usize>k << 2)
-        let blockStep = aStep
-        if (transposed) {
-          pack_a(a + <usize>k * aStep + (<usize>m << 2), aStep, rows, depth, packedA)
-          block = packedA
-          blockStep = <usize>depth << 2
-        }
-        for (let j = 0; j < width; j += 8) {
-          let panel = packedB
-          if (direct) {
-            panel = b + <usize>(n + j) * bStep + (<usize>k << 5)
-          } else {
-            pack_b(layout, format, b, bStep, n + j, min(8, width - j), k, depth, packedB)
-          }
-          const at = <usize>j << 2
-          column_of_tiles(height + 1, tall, block, blockStep, panel, 32, depth, to + at, cStep, scratch + at, alpha, flags)
-          const below = <usize>(tall * (height + 1))
-          column_of_tiles(height, tileCount - tall, block + below * blockStep, blockStep, panel, 32, depth, to + at + below * cStep, cStep, scratch + at + below * RAW_STEP, alpha, flags)
-        }
-        k += depth
-      } while (k < K)
-      if (width < 8) {
-        finish_edge(scratch, to, cStep, rows, width, alpha, accumulate)
+/** All rows of a block against `panels` panels. */
+function sweep(
+  job: Job,
+  columns: bool,
+  packed: bool,
+  rows: i32,
+  dtype: i32,
+  panels: i32,
+  a: usize,
+  b: usize,
+  c: usize,
+  raw: usize,
+): void {
+  const count = (rows + 3) >> 2
+  let R = rows / count
+  let tall = rows - R * count
+  let short = count - tall
+  // The tall tiles are R + 1 rows high.
+  for (let kind = 0; kind < 2; kind++) {
+    const tiles = kind == 0 ? tall : short
+    const height = kind == 0 ? R + 1 : R
+    if (tiles > 0) {
+      let aTile = <usize>height * job.aRow
+      if (packed) {
+        aTile = (<usize>(height * job.depth)) << 2
+        job.aStep = height << 2
       }
+      if (height < 3) {
+        few_rows(job, height, dtype, panels, a, b, c, raw)
+      } else {
+        many_rows(job, columns, height, aTile, tiles, panels, a, b, c, raw)
+      }
+      a += <usize>tiles * aTile
+      c += <usize>(tiles * height) * job.cRow
+      raw += <usize>(tiles * height) * RAW_STEP
     }
   }
 }
 
+function multiply(
+  nt: bool,
+  tn: bool,
+  a: usize,
+  aStep: usize,
+  b: usize,
+  bStep: usize,
+  format: i32,
+  c: usize,
+  cStep: usize,
+  M: i32,
+  N: i32,
+  K: i32,
+  alpha: f32,
+  accumulate: i32,
+  scratch: usize,
+): void {
+  v128.store(scratch, i32x4.splat(0))
+  v128.store(scratch, i32x4.splat(0), 16)
+  v128.store(scratch, i32x4.splat(0), 32)
+  v128.store(scratch, i32x4.splat(0), 48)
+  const job = changetype<Job>(scratch + ZEROS)
+  job.alpha = alpha
+  job.cRow = cStep
+  job.aRow = tn ? 4 : aStep
+  const raw = scratch + (HEAD << 2)
+  const packedB = raw + (RAW << 2)
+  const packedA = packedB + (PACKED_B << 2)
+  const size = <usize>element_size(format)
+  const mSize = share(M, ROWS, 1)
+  const kSize = share(K, DEPTH, 8)
+  const nSize = K <= kSize ? N : COLUMNS
+  const panels = (format & PANELS) != 0
+  for (let m = 0; m < M; m += mSize) {
+    const rows = min(mSize, M - m)
+    for (let n = 0, width = 0; n < N; n += width) {
+      width = N - n < 8 ? N - n : min(nSize, (N - n) & ~7)
+      let direct = false
+      if (nt) {
+        direct = panels && (format == (F32 | PANELS) || rows < 3)
+      } else {
+        direct = !panels && width >= 8 && (rows < 3 || (rows <= 4 && format == F32))
+      }
+      const to = c + <usize>m * cStep + ((<usize>n) << 2)
+      let k = 0
+      do {
+        const depth = min(kSize, K - k)
+        job.depth = depth
+        job.flags = k > 0 ? RESUME : 0
+        job.flags |= k + depth < K || width < 8 ? LEAVE : accumulate ? ACCUMULATE : 0
+        let block = tn
+          ? a + <usize>k * aStep + ((<usize>m) << 2)
+          : a + <usize>m * aStep + ((<usize>k) << 2)
+        job.aStep = tn ? aStep : 4
+        const packed = tn && rows > 2 && width > 8
+        if (packed) {
+          const count = (rows + 3) >> 2
+          const R = rows / count
+          const tall = rows - R * count
+          pack_strips(R + 1, block, aStep, tall, depth, packedA)
+          pack_strips(
+            R,
+            block + <usize>((tall * (R + 1)) << 2),
+            aStep,
+            count - tall,
+            depth,
+            packedA + <usize>((tall * (R + 1) * depth) << 2),
+          )
+          block = packedA
+        }
+        const group = direct ? width : (PACKED_B / max(depth, 1)) & ~7
+        for (let j = 0; j < width; j += group) {
+          const columns = min(group, width - j)
+          let panel = packedB
+          let dtype = F32
+          if (nt) {
+            panel = b + <usize>(n + j) * bStep + (panels ? (<usize>k) << 3 : <usize>k) * size
+          } else {
+            panel = b + <usize>k * bStep + (panels ? (<usize>(n + j)) << 3 : <usize>(n + j)) * size
+          }
+          if (direct) {
+            dtype = format & 3
+            job.bStep = nt ? 8 * size : bStep
+            job.bNext = nt ? 8 * bStep : 8 * size
+          } else {
+            job.bStep = 32
+            job.bNext = (<usize>depth) << 5
+            pack_b(nt, format, panel, bStep, columns, depth, job.bNext, packedB)
+            panel = packedB
+          }
+          const at = (<usize>j) << 2
+          sweep(job, tn, packed, rows, dtype, (columns + 7) >> 3, block, panel, to + at, raw + at)
+        }
+        k += depth
+      } while (k < K)
+      if (width < 8) {
+        finish_edge(raw, to, cStep, rows, width, alpha, accumulate)
+      }
+    }
+  }
+}
 /** C [M, N] = A [M, K] · B [K, N]; see the head of this file. */
 export function matmul_nn(
   a: usize,
@@ -169,12 +285,28 @@ export function matmul_nn(
   scratch: usize,
 ): void {
   const size = <usize>element_size(bFormat)
-  const aStart = a + (<usize>aOffset << 2)
+  const aStart = a + ((<usize>aOffset) << 2)
   const bStart = b + <usize>bOffset * size
-  const cStart = c + (<usize>cOffset << 2)
-  const aStep = <usize>aStride << 2
-  const cStep = <usize>cStride << 2
-  multiply(NN, aStart, aStep, false, bStart, <usize>bStride * size, bFormat, cStart, cStep, M, N, K, alpha, accumulate, scratch)
+  const cStart = c + ((<usize>cOffset) << 2)
+  const aStep = (<usize>aStride) << 2
+  const cStep = (<usize>cStride) << 2
+  multiply(
+    false,
+    false,
+    aStart,
+    aStep,
+    bStart,
+    <usize>bStride * size,
+    bFormat,
+    cStart,
+    cStep,
+    M,
+    N,
+    K,
+    alpha,
+    accumulate,
+    scratch,
+  )
 }
 
 /** C [M, N] = A [M, K] · B [N, K]ᵀ; see the head of this file. */
@@ -197,12 +329,28 @@ export function matmul_nt(
   scratch: usize,
 ): void {
   const size = <usize>element_size(bFormat)
-  const aStart = a + (<usize>aOffset << 2)
+  const aStart = a + ((<usize>aOffset) << 2)
   const bStart = b + <usize>bOffset * size
-  const cStart = c + (<usize>cOffset << 2)
-  const aStep = <usize>aStride << 2
-  const cStep = <usize>cStride << 2
-  multiply(NT, aStart, aStep, false, bStart, <usize>bStride * size, bFormat, cStart, cStep, M, N, K, alpha, accumulate, scratch)
+  const cStart = c + ((<usize>cOffset) << 2)
+  const aStep = (<usize>aStride) << 2
+  const cStep = (<usize>cStride) << 2
+  multiply(
+    true,
+    false,
+    aStart,
+    aStep,
+    bStart,
+    <usize>bStride * size,
+    bFormat,
+    cStart,
+    cStep,
+    M,
+    N,
+    K,
+    alpha,
+    accumulate,
+    scratch,
+  )
 }
 
 /** C [M, N] = A [K, M]ᵀ · B [K, N]; see the head of this file. */
@@ -225,10 +373,26 @@ export function matmul_tn(
   scratch: usize,
 ): void {
   const size = <usize>element_size(bFormat)
-  const aStart = a + (<usize>aOffset << 2)
+  const aStart = a + ((<usize>aOffset) << 2)
   const bStart = b + <usize>bOffset * size
-  const cStart = c + (<usize>cOffset << 2)
-  const aStep = <usize>aStride << 2
-  const cStep = <usize>cStride << 2
-  multiply(NN, aStart, aStep, true, bStart, <usize>bStride * size, bFormat, cStart, cStep, M, N, K, alpha, accumulate, scratch)
+  const cStart = c + ((<usize>cOffset) << 2)
+  const aStep = (<usize>aStride) << 2
+  const cStep = (<usize>cStride) << 2
+  multiply(
+    false,
+    true,
+    aStart,
+    aStep,
+    bStart,
+    <usize>bStride * size,
+    bFormat,
+    cStart,
+    cStep,
+    M,
+    N,
+    K,
+    alpha,
+    accumulate,
+    scratch,
+  )
 }

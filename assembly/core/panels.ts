@@ -4,9 +4,8 @@
 //   unpack_panels   W = panels, widened to f32
 //   gather_rows     y[n] = W[index[n]], widened to f32, from rows or panels (an embedding, tied or not)
 
-import { BF16, element_size, F16, F32, load1, PANELS, widen } from './cast'
+import { Brain, element_size, F16, F32, Half, load1, PANELS, widen } from './cast'
 
-@inline
 function pack_as<T>(w: usize, panels: usize, O: i32, I: i32): void {
   const row = <usize>I * sizeof<T>()
   for (let o = 0; o < O; o += 8) {
@@ -35,29 +34,33 @@ export function pack_panels(w: usize, wFormat: i32, panels: usize, O: i32, I: i3
   }
 }
 
-@inline
-function unpack_as(format: i32, panels: usize, rows: usize, O: i32, I: i32): void {
-  const size = <usize>element_size(format)
-  const row = <usize>I << 2
-  for (let o = 0; o < O; o++) {
-    let x = panels + (<usize>(o >> 3) * <usize>I * 8 + <usize>(o & 7)) * size
-    for (let i = 0; i < I; i++) {
-      store<f32>(rows, load1(format, x))
-      rows += 4
-      x += 8 * size
-    }
+/** One row of `I` elements, eight elements apart. */
+function unpack_row<T>(x: usize, row: usize, I: i32): void {
+  for (let i = 0; i < I; i++) {
+    store<f32>(row, load1<T>(x))
+    row += 4
+    x += 8 * sizeof<T>()
+  }
+}
+
+/** row [I] f32 = row o of panels in `format`. */
+function unpack(panels: usize, format: i32, o: i32, row: usize, I: i32): void {
+  const x = panels + (<usize>(o >> 3) * <usize>I * 8 + <usize>(o & 7)) * element_size(format)
+  const dtype = format & 3
+  if (dtype == F32) {
+    unpack_row<f32>(x, row, I)
+  } else if (dtype == F16) {
+    unpack_row<Half>(x, row, I)
+  } else {
+    unpack_row<Brain>(x, row, I)
   }
 }
 
 /** rows [O, I] f32 = panels [ceil(O / 8)][I][8] in `format` (0 f32, 1 f16, 2 bf16; 4 may be added). */
 export function unpack_panels(panels: usize, format: i32, rows: usize, O: i32, I: i32): void {
-  format &= 3
-  if (format == F32) {
-    unpack_as(F32, panels, rows, O, I)
-  } else if (format == F16) {
-    unpack_as(F16, panels, rows, O, I)
-  } else {
-    unpack_as(BF16, panels, rows, O, I)
+  for (let o = 0; o < O; o++) {
+    unpack(panels, format, o, rows, I)
+    rows += (<usize>I) << 2
   }
 }
 
@@ -71,15 +74,13 @@ export function gather_rows(
   V: i32,
   C: i32,
 ): void {
-  const size = <usize>element_size(wFormat)
   for (let n = 0; n < count; n++) {
-    const row = load<i32>(index + (<usize>n << 2))
+    const row = load<i32>(index + ((<usize>n) << 2))
     if (wFormat & PANELS) {
-      const start = <usize>(row >> 3) * <usize>C * 8 + <usize>(row & 7)
-      unpack_panels(w + start * size, wFormat, y, 1, C)
+      unpack(w, wFormat, row, y, C)
     } else {
-      widen(w + <usize>row * <usize>C * size, wFormat, y, C)
+      widen(w + <usize>row * <usize>C * element_size(wFormat), wFormat, y, C)
     }
-    y += <usize>C << 2
+    y += (<usize>C) << 2
   }
 }

@@ -1,27 +1,30 @@
-// The register tile: R <= 5 rows by 8 columns of C += A·B over K steps, B a panel [K][8] (or eight
-// columns of a row-major matrix), one accumulator per element, k ascending, multiply then add.
-// 5 × 8 is 10 accumulators, 2 vectors of B, one splat of A and one product: 14 of the 15 registers
-// that engines leave to us on x64. Six rows spill.
+// The register tiles of the products: sums of a·b over K steps, one accumulator per element, k
+// ascending, multiply then add. B comes in panels [K][8] (or as eight columns of a row-major
+// matrix), A by one splat per row and k.
+//   tiles   3 or 4 rows by one panel: 8 accumulators, 2 vectors of B, 4 splats and 1 product are
+//           the 15 registers that engines leave to us on x64
+//   pair    2 rows by two panels, single: 1 row by four, so that enough additions overlap
+// Within a step the rows go down and results are stored going up: V8 11 orders pure operations
+// against loads by the order in which results are used, and spills accumulators otherwise.
+// For the same reason alpha and the zeros that sums start from are read from memory: a
+// loop-invariant vector would occupy a register in the loop.
 
-/** The tile goes on from the raw sums of the K block before. */
-export const RESUME: i32 = 1
-/** The tile leaves raw sums for the next K block, or for a narrow last panel. */
-export const LEAVE: i32 = 2
-/** C is added to. */
-export const ACCUMULATE: i32 = 4
+import { load_high, load_low } from './cast'
+import { ACCUMULATE, Job, LEAVE, RAW_STEP, RESUME, zeros } from './job'
 
 @inline
 function multiply_add(sum: v128, x: v128, y: v128): v128 {
   return f32x4.add(sum, f32x4.mul(x, y))
 }
 
-/** The two vectors of one finished row: alpha·sum, C + alpha·sum, or the raw sum. */
+/** Stores eight columns of a row: alpha·sum, C + alpha·sum, or the raw sum. */
 @inline
-function finish(low: v128, high: v128, c: usize, alpha: v128, flags: i32): void {
-  if (!(flags & LEAVE)) {
+function finish(low: v128, high: v128, c: usize, job: Job): void {
+  if (!(job.flags & LEAVE)) {
+    const alpha = v128.load32_splat(changetype<usize>(job), offsetof<Job>('alpha'))
     low = f32x4.mul(alpha, low)
     high = f32x4.mul(alpha, high)
-    if (flags & ACCUMULATE) {
+    if (job.flags & ACCUMULATE) {
       low = f32x4.add(v128.load(c), low)
       high = f32x4.add(v128.load(c, 16), high)
     }
@@ -30,133 +33,215 @@ function finish(low: v128, high: v128, c: usize, alpha: v128, flags: i32): void 
   v128.store(c, high, 16)
 }
 
-/**
- * `count` tiles of R rows. A is read as A[row][k] (rows aStep bytes apart) or, with `columns`, as
- * A[k][row] (k aStep bytes apart). From one tile to the next a, b, c, raw go on by their `…Next`.
- */
+/** `count` tiles of R rows; with `columns` the rows of A are columns in memory. */
 @inline
-export function tiles(
+function tiles(
   R: i32,
   columns: bool,
+  job: Job,
   count: i32,
   a: usize,
-  aStep: usize,
-  aNext: usize,
   b: usize,
-  bStep: usize,
-  bNext: usize,
-  K: i32,
   c: usize,
-  cStep: usize,
-  cNext: usize,
   raw: usize,
-  rawStep: usize,
-  rawNext: usize,
-  alpha: f32,
-  flags: i32,
 ): void {
-  const factor = f32x4.splat(alpha)
   for (let tile = 0; tile < count; tile++) {
-    let c00 = f32x4.splat(0)
-    let c01 = c00
-    let c10 = c00
-    let c11 = c00
-    let c20 = c00
-    let c21 = c00
-    let c30 = c00
-    let c31 = c00
-    let c40 = c00
-    let c41 = c00
-    if (flags & RESUME) {
-      let from = raw
-      c00 = v128.load(from)
-      c01 = v128.load(from, 16)
-      if (R > 1) {
-        from += rawStep
-        c10 = v128.load(from)
-        c11 = v128.load(from, 16)
-      }
-      if (R > 2) {
-        from += rawStep
-        c20 = v128.load(from)
-        c21 = v128.load(from, 16)
-      }
-      if (R > 3) {
-        from += rawStep
-        c30 = v128.load(from)
-        c31 = v128.load(from, 16)
-      }
-      if (R > 4) {
-        from += rawStep
-        c40 = v128.load(from)
-        c41 = v128.load(from, 16)
-      }
-    }
+    const resume = job.flags & RESUME
+    const fromRow = resume ? RAW_STEP : 0
+    let from = resume ? raw : zeros(job)
+    let c00 = v128.load(from)
+    let c01 = v128.load(from, 16)
+    from += fromRow
+    let c10 = v128.load(from)
+    let c11 = v128.load(from, 16)
+    from += fromRow
+    let c20 = v128.load(from)
+    let c21 = v128.load(from, 16)
+    from += fromRow
+    let c30 = R > 3 ? v128.load(from) : c00
+    let c31 = R > 3 ? v128.load(from, 16) : c01
+    const aRow = job.aRow
+    const aStep = job.aStep
+    const bStep = job.bStep
+    const depth = job.depth
     let row0 = a
-    let row1 = a + aStep
-    let row2 = row1 + aStep
-    let row3 = row2 + aStep
-    let row4 = row3 + aStep
+    let row1 = row0 + aRow
+    let row2 = row1 + aRow
+    let row3 = row2 + aRow
     let panel = b
-    for (let k = 0; k < K; k++) {
+    for (let k = 0; k < depth; k++) {
       const b0 = v128.load(panel)
       const b1 = v128.load(panel, 16)
-      panel += bStep
-      let x = v128.load32_splat(row0)
-      c00 = multiply_add(c00, x, b0)
-      c01 = multiply_add(c01, x, b1)
-      if (R > 1) {
-        x = columns ? v128.load32_splat(row0, 4) : v128.load32_splat(row1)
-        c10 = multiply_add(c10, x, b0)
-        c11 = multiply_add(c11, x, b1)
-      }
-      if (R > 2) {
-        x = columns ? v128.load32_splat(row0, 8) : v128.load32_splat(row2)
-        c20 = multiply_add(c20, x, b0)
-        c21 = multiply_add(c21, x, b1)
-      }
+      let x = b0
       if (R > 3) {
         x = columns ? v128.load32_splat(row0, 12) : v128.load32_splat(row3)
         c30 = multiply_add(c30, x, b0)
         c31 = multiply_add(c31, x, b1)
       }
-      if (R > 4) {
-        x = columns ? v128.load32_splat(row0, 16) : v128.load32_splat(row4)
-        c40 = multiply_add(c40, x, b0)
-        c41 = multiply_add(c41, x, b1)
-      }
-      if (columns) {
-        row0 += aStep
-      } else {
-        row0 += 4
-        row1 += 4
-        row2 += 4
-        row3 += 4
-        row4 += 4
-      }
+      x = columns ? v128.load32_splat(row0, 8) : v128.load32_splat(row2)
+      c20 = multiply_add(c20, x, b0)
+      c21 = multiply_add(c21, x, b1)
+      x = columns ? v128.load32_splat(row0, 4) : v128.load32_splat(row1)
+      c10 = multiply_add(c10, x, b0)
+      c11 = multiply_add(c11, x, b1)
+      x = v128.load32_splat(row0)
+      c00 = multiply_add(c00, x, b0)
+      c01 = multiply_add(c01, x, b1)
+      panel += bStep
+      row0 += columns ? aStep : 4
+      row1 += 4
+      row2 += 4
+      row3 += 4
     }
-    let to = flags & LEAVE ? raw : c
-    const toStep = flags & LEAVE ? rawStep : cStep
-    finish(c00, c01, to, factor, flags)
-    if (R > 1) {
-      to += toStep
-      finish(c10, c11, to, factor, flags)
-    }
-    if (R > 2) {
-      to += toStep
-      finish(c20, c21, to, factor, flags)
-    }
+    const leave = job.flags & LEAVE
+    let to = leave ? raw : c
+    const toRow = leave ? RAW_STEP : job.cRow
+    finish(c00, c01, to, job)
+    to += toRow
+    finish(c10, c11, to, job)
+    to += toRow
+    finish(c20, c21, to, job)
     if (R > 3) {
-      to += toStep
-      finish(c30, c31, to, factor, flags)
+      finish(c30, c31, to + toRow, job)
     }
-    if (R > 4) {
-      to += toStep
-      finish(c40, c41, to, factor, flags)
+    a += job.aTile
+    b += job.bTile
+    c += job.cTile
+    raw += job.rawTile
+  }
+}
+
+// Functions of their own: of calls that differ in a literal alone the optimizer makes one call with
+// a chosen operand, and the literal is lost.
+
+export function rows_of_4(job: Job, count: i32, a: usize, b: usize, c: usize, raw: usize): void {
+  tiles(4, false, job, count, a, b, c, raw)
+}
+
+export function rows_of_3(job: Job, count: i32, a: usize, b: usize, c: usize, raw: usize): void {
+  tiles(3, false, job, count, a, b, c, raw)
+}
+
+export function columns_of_4(job: Job, count: i32, a: usize, b: usize, c: usize, raw: usize): void {
+  tiles(4, true, job, count, a, b, c, raw)
+}
+
+export function columns_of_3(job: Job, count: i32, a: usize, b: usize, c: usize, raw: usize): void {
+  tiles(3, true, job, count, a, b, c, raw)
+}
+
+/** One row against `panels` panels of T, four at a time. */
+export function single<T>(job: Job, panels: i32, a: usize, b: usize, c: usize, raw: usize): void {
+  const aStep = job.aStep
+  const bStep = job.bStep
+  const bNext = job.bNext
+  const depth = job.depth
+  for (let panel = 0; panel < panels; panel += 4) {
+    const resume = job.flags & RESUME
+    const fromNext: usize = resume ? 32 : 0
+    let from = resume ? raw : zeros(job)
+    let c00 = v128.load(from)
+    let c01 = v128.load(from, 16)
+    from += fromNext
+    let c10 = v128.load(from)
+    let c11 = v128.load(from, 16)
+    from += fromNext
+    let c20 = v128.load(from)
+    let c21 = v128.load(from, 16)
+    from += fromNext
+    let c30 = v128.load(from)
+    let c31 = v128.load(from, 16)
+    let row = a
+    let panel0 = b
+    let panel1 = panel + 1 < panels ? panel0 + bNext : panel0
+    let panel2 = panel + 2 < panels ? panel1 + bNext : panel1
+    let panel3 = panel + 3 < panels ? panel2 + bNext : panel2
+    for (let k = 0; k < depth; k++) {
+      const x = v128.load32_splat(row)
+      c31 = multiply_add(c31, x, load_high<T>(panel3))
+      c30 = multiply_add(c30, x, load_low<T>(panel3))
+      c21 = multiply_add(c21, x, load_high<T>(panel2))
+      c20 = multiply_add(c20, x, load_low<T>(panel2))
+      c11 = multiply_add(c11, x, load_high<T>(panel1))
+      c10 = multiply_add(c10, x, load_low<T>(panel1))
+      c01 = multiply_add(c01, x, load_high<T>(panel0))
+      c00 = multiply_add(c00, x, load_low<T>(panel0))
+      row += aStep
+      panel0 += bStep
+      panel1 += bStep
+      panel2 += bStep
+      panel3 += bStep
     }
-    a += aNext
-    b += bNext
-    c += cNext
-    raw += rawNext
+    const to = job.flags & LEAVE ? raw : c
+    finish(c00, c01, to, job)
+    if (panel + 1 < panels) {
+      finish(c10, c11, to + 32, job)
+    }
+    if (panel + 2 < panels) {
+      finish(c20, c21, to + 64, job)
+    }
+    if (panel + 3 < panels) {
+      finish(c30, c31, to + 96, job)
+    }
+    b += 4 * bNext
+    c += 128
+    raw += 128
+  }
+}
+
+/** Two rows against `panels` panels of T, two at a time. */
+export function pair<T>(job: Job, panels: i32, a: usize, b: usize, c: usize, raw: usize): void {
+  const aStep = job.aStep
+  const bStep = job.bStep
+  const depth = job.depth
+  for (let panel = 0; panel < panels; panel += 2) {
+    const both = panel + 1 < panels
+    const resume = job.flags & RESUME
+    let from = resume ? raw : zeros(job)
+    let c00 = v128.load(from)
+    let c01 = v128.load(from, 16)
+    let c02 = v128.load(from, 32)
+    let c03 = v128.load(from, 48)
+    from += resume ? RAW_STEP : 0
+    let c10 = v128.load(from)
+    let c11 = v128.load(from, 16)
+    let c12 = v128.load(from, 32)
+    let c13 = v128.load(from, 48)
+    let row0 = a
+    let row1 = a + job.aRow
+    let panel0 = b
+    let panel1 = both ? b + job.bNext : b
+    for (let k = 0; k < depth; k++) {
+      const x = v128.load32_splat(row0)
+      const y = v128.load32_splat(row1)
+      let z = load_high<T>(panel1)
+      c13 = multiply_add(c13, y, z)
+      c03 = multiply_add(c03, x, z)
+      z = load_low<T>(panel1)
+      c12 = multiply_add(c12, y, z)
+      c02 = multiply_add(c02, x, z)
+      z = load_high<T>(panel0)
+      c11 = multiply_add(c11, y, z)
+      c01 = multiply_add(c01, x, z)
+      z = load_low<T>(panel0)
+      c10 = multiply_add(c10, y, z)
+      c00 = multiply_add(c00, x, z)
+      row0 += aStep
+      row1 += aStep
+      panel0 += bStep
+      panel1 += bStep
+    }
+    const leave = job.flags & LEAVE
+    const to = leave ? raw : c
+    const toRow = leave ? RAW_STEP : job.cRow
+    finish(c00, c01, to, job)
+    finish(c10, c11, to + toRow, job)
+    if (both) {
+      finish(c02, c03, to + 32, job)
+      finish(c12, c13, to + toRow + 32, job)
+    }
+    b += 2 * job.bNext
+    c += 64
+    raw += 64
   }
 }

@@ -13,7 +13,15 @@ const families = readdirSync(new URL('assembly/', root), { withFileTypes: true }
   .sort()
 
 // Static data of the families must not overlap in the one memory that all of them import.
-const MEMORY_BASE = { core: 1024, transformer: 4096, quant: 8192, conv: 12288 }
+const MEMORY_BASE = {
+  core: 1024,
+  transformer: 4096,
+  quant: 8192,
+  conv: 12288,
+  elementwise: 16384,
+  adafactor: 20480,
+  reductions: 24576,
+}
 
 const sha256 = bytes => createHash('sha256').update(bytes).digest('hex')
 

@@ -2,6 +2,8 @@
 // permutations, expansions, concatenations and slices are all this copy. Elements are 32 bits of
 // anything.
 
+import { fill } from './basics'
+
 /** Rows of both side by side. */
 function copy_rows(x: usize, xStep: usize, y: usize, yStep: usize, rows: i32, cols: i32): void {
   for (let r = 0; r < rows; r++) {
@@ -35,11 +37,23 @@ function transpose4x4(x: usize, xStep: usize, y: usize, yStep: usize): void {
   v128.store(y + 3 * yStep, v128.shuffle<f64>(high01, high23, 1, 3))
 }
 
-/** Columns of x become rows of y, sixteen at a time: whole cache lines of x. */
+/** Each row of y is one element of x. */
+function repeat(x: usize, xStep: usize, y: usize, yStep: usize, rows: i32, cols: i32): void {
+  for (let r = 0; r < rows; r++) {
+    fill(y, load<f32>(x), cols)
+    x += xStep
+    y += yStep
+  }
+}
+
+/**
+ * Columns of x become rows of y, eight at a time: the lines of sixteen rows that are a power of two
+ * apart push each other out of the first cache.
+ */
 function transpose(x: usize, xStep: usize, y: usize, yStep: usize, rows: i32, cols: i32): void {
   const even = cols & ~3
-  for (let strip = 0; strip < (rows & ~3); strip += 16) {
-    const end = min(strip + 16, rows & ~3)
+  for (let strip = 0; strip < (rows & ~3); strip += 8) {
+    const end = min(strip + 8, rows & ~3)
     for (let c = 0; c < even; c += 4) {
       for (let r = strip; r < end; r += 4) {
         const from = x + <usize>c * xStep + (<usize>r << 2)
@@ -101,6 +115,8 @@ export function copy_strided(
       const to = y + (<usize>(yOffset + i * y0 + j * y1) << 2)
       if (x3 == 1 && y3 == 1) {
         copy_rows(from, xRow, to, yRow, n2, n3)
+      } else if (x3 == 0 && y3 == 1) {
+        repeat(from, xRow, to, yRow, n2, n3)
       } else if (x2 == 1 && y3 == 1) {
         transpose(from, <usize>x3 << 2, to, yRow, n2, n3)
       } else {

@@ -1,6 +1,7 @@
 // Largest element along any axes: y = max x. The gradient is shared evenly among equals:
 // dx = dy / n where x equals y, n the number of such elements in the row, else 0.
 
+import { binary } from '#kernels/reductions'
 import type { Floats } from '../core/backend.ts'
 import type { Tensor } from '../core/tensor.ts'
 import { type ArgmaxKernels, argmaxReference } from './argmax.ts'
@@ -41,6 +42,7 @@ function defineExtreme(name: string, sign: number): RowReductionOp<AmaxKernels> 
   return defineRowReduction<AmaxKernels>({
     name,
     reference: amaxReference,
+    binary,
     refusesEmpty: true,
 
     forward(context, x, y, { rows, cols }) {

@@ -1,6 +1,7 @@
 // argmax along rows: the position of the largest element, the first of equals; NaN counts as the
 // largest. Not differentiable.
 
+import { binary } from '#kernels/reductions'
 import type { Floats, Ints } from '../core/backend.ts'
 import { defineOp, type Op } from '../core/op.ts'
 import type { Tensor } from '../core/tensor.ts'
@@ -39,6 +40,7 @@ export const argmaxOp: Op<ArgmaxKernels, readonly [x: Tensor], ArgmaxOptions, Te
   /* @__PURE__ */ defineOp({
     name: 'argmax',
     reference: argmaxReference,
+    binary,
 
     forward(context, [x], { dim, keepdim }) {
       const axes = axesOf('argmax', x.shape, dim)

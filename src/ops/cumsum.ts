@@ -1,5 +1,6 @@
 // Running sums along one axis: y[i] = Σ x[j], j ≤ i; dx[j] = Σ dy[i], i ≥ j: the same from the end.
 
+import { binary } from '#kernels/reductions'
 import type { Floats } from '../core/backend.ts'
 import type { Tensor } from '../core/tensor.ts'
 import { type AxisOptions, defineRowMap, type RowMapOp } from './row_map.ts'
@@ -24,6 +25,7 @@ export const cumsumReference: CumsumKernels = {
 export const cumsumOp: RowMapOp<CumsumKernels> = /* @__PURE__ */ defineRowMap<CumsumKernels>({
   name: 'cumsum',
   reference: cumsumReference,
+  binary,
 
   forward({ kernels }, x, y, { rows, cols }) {
     kernels.cumsum(x, y, rows, cols, 0)

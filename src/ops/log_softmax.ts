@@ -1,6 +1,7 @@
 // Log of the softmax along one axis: y = (x − m) − log Σ e^(x − m), m the largest element of the row;
 // dx = dy − e^y Σ dy. A row of −Infinity alone gives NaN, as in PyTorch.
 
+import { binary } from '#kernels/reductions'
 import type { Floats } from '../core/backend.ts'
 import { exp, log } from '../core/math.ts'
 import type { Tensor } from '../core/tensor.ts'
@@ -46,6 +47,7 @@ export const logSoftmaxOp: RowMapOp<LogSoftmaxKernels> =
   /* @__PURE__ */ defineRowMap<LogSoftmaxKernels>({
     name: 'logSoftmax',
     reference: logSoftmaxReference,
+    binary,
 
     forward({ kernels }, x, y, { rows, cols }) {
       kernels.log_softmax(x, y, rows, cols)

@@ -1,6 +1,7 @@
 // logsumexp over any axes: y = m + log Σ e^(x − m), m the largest element (0 where that is infinite, so
 // that −Infinity alone gives −Infinity); dx = dy·e^(x − y), 0 where y is −Infinity.
 
+import { binary } from '#kernels/reductions'
 import type { Floats } from '../core/backend.ts'
 import { exp, log } from '../core/math.ts'
 import type { Tensor } from '../core/tensor.ts'
@@ -60,6 +61,7 @@ export const logsumexpOp: RowReductionOp<LogsumexpKernels> =
   /* @__PURE__ */ defineRowReduction<LogsumexpKernels>({
     name: 'logsumexp',
     reference: logsumexpReference,
+    binary,
 
     forward({ kernels }, x, y, { rows, cols }) {
       kernels.logsumexp(x, y, rows, cols)

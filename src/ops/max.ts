@@ -1,6 +1,7 @@
 // Largest element along one axis with its position, the first of equals: y = x[index]. The gradient goes
 // to that one element, as in PyTorch; without an axis equals share it (amax).
 
+import { binary } from '#kernels/reductions'
 import { defineOp, type Op } from '../core/op.ts'
 import type { Shape } from '../core/shape.ts'
 import type { Tensor } from '../core/tensor.ts'
@@ -43,6 +44,7 @@ export function defineExtreme(name: string, sign: number): ExtremeOp {
   return defineOp({
     name,
     reference: { ...argmaxReference, ...gatherReference },
+    binary,
 
     forward(context, [x], { dim, keepdim }) {
       const { shape } = x

@@ -1,7 +1,7 @@
 // Maps of rows to rows, y [rows, cols] from x [rows, cols], along one axis: what softmax, logSoftmax and
 // cumsum share. An op says what happens to rows; here is where rows and gradients come from and go.
 
-import type { Floats } from '../core/backend.ts'
+import type { Binary, Floats } from '../core/backend.ts'
 import { defineOp, type Op, type OpContext } from '../core/op.ts'
 import { normalizeAxis } from '../core/shape.ts'
 import type { Tensor } from '../core/tensor.ts'
@@ -15,6 +15,7 @@ export interface AxisOptions {
 export interface RowMap<K> {
   readonly name: string
   readonly reference: K
+  readonly binary: Binary
   forward(context: OpContext<K>, x: Floats, y: Floats, layout: Rows): void
   /** dx from what forward gave and dy. */
   backward(context: OpContext<K>, y: Floats, dy: Floats, dx: Floats, layout: Rows): void
@@ -28,10 +29,11 @@ export interface RowMapSaved {
 export type RowMapOp<K> = Op<K, readonly [x: Tensor], AxisOptions, Tensor, RowMapSaved>
 
 export function defineRowMap<K>(map: RowMap<K>): RowMapOp<K> {
-  const { name, reference } = map
+  const { name, reference, binary } = map
   return defineOp({
     name,
     reference,
+    binary,
 
     forward(context, [x], { dim = -1 }) {
       const axis = normalizeAxis(name, x.shape.length === 0 && dim === -1 ? 0 : dim, x.shape.length)

@@ -2,7 +2,7 @@
 // logsumexp, var, std and norm share. An op says what happens to rows; here is where the rows come from
 // and where the gradient goes.
 
-import type { Floats } from '../core/backend.ts'
+import type { Binary, Floats } from '../core/backend.ts'
 import { defineOp, type Op, type OpContext } from '../core/op.ts'
 import type { Tensor } from '../core/tensor.ts'
 import { axesOf, type ReductionOptions, reducedShape, refuseEmpty } from './axes.ts'
@@ -19,6 +19,7 @@ export interface RowOperands {
 export interface RowReduction<K, A extends ReductionOptions> {
   readonly name: string
   readonly reference: K
+  readonly binary: Binary
   /** Whether a row without elements is an error. */
   readonly refusesEmpty?: boolean
   forward(context: OpContext<K>, x: Floats, y: Floats, layout: Rows, options: A): void
@@ -43,10 +44,11 @@ export type RowReductionOp<K, A extends ReductionOptions = ReductionOptions> = O
 export function defineRowReduction<K, A extends ReductionOptions = ReductionOptions>(
   reduction: RowReduction<K, A>,
 ): RowReductionOp<K, A> {
-  const { name, reference } = reduction
+  const { name, reference, binary } = reduction
   return defineOp({
     name,
     reference,
+    binary,
 
     forward(context, [x], options: A) {
       const axes = axesOf(name, x.shape, options.dim)

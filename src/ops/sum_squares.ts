@@ -4,6 +4,7 @@
 //   y = v           dx = dy·2 (x − m) / divisor
 //   y = √v (root)   dx = dy·(x − m) / (y·divisor), and 0 where y is 0, as in PyTorch
 
+import { binary } from '#kernels/reductions'
 import type { Floats } from '../core/backend.ts'
 import type { ReductionOptions } from './axes.ts'
 import { defineRowReduction, type RowReductionOp } from './row_reduction.ts'
@@ -82,6 +83,7 @@ export function defineSquares(
   return defineRowReduction<SumSquaresKernels, SquaresOptions>({
     name,
     reference: sumSquaresReference,
+    binary,
 
     forward({ kernels }, x, y, { rows, cols }, options) {
       kernels.sum_squares(x, y, rows, cols, divisorOf(cols, options), ...flags)

@@ -1,10 +1,10 @@
 // y = m + log Σ e^(x − m) along rows, m the largest element (0 where that is infinite, so that a row of
 // −Infinity alone gives −Infinity); dx = dy·e^(x − y).
 
-import { exp_sum, log_of } from './exponentials'
-import { load_first, store_first } from './lanes'
-import { exp_f32x4 } from './math'
-import { row_max } from './rows'
+import { exp_sum, log_of } from '../core/exponentials'
+import { load_first, store_first } from '../core/lanes'
+import { exp_f32x4 } from '../core/math'
+import { row_max } from '../core/rows'
 
 /** y [rows] = log Σ e^x over each row of x [rows, cols]. */
 export function logsumexp(x: usize, y: usize, rows: i32, cols: i32): void {

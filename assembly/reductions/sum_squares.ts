@@ -1,7 +1,7 @@
 // Sums of squares along rows, in f64 and rounded once: norm (m = 0), variance and standard deviation
 // (m the mean of the row, in a pass of its own, so that nothing cancels).
 
-import { high, low, row_sum } from './rows'
+import { high, low, row_sum } from '../core/rows'
 
 function row_squares(x: usize, n: i32, center: f64): f64 {
   const centers = f64x2.splat(center)

@@ -2,6 +2,12 @@
 
 export { amax, amaxOp, amin, aminOp } from './amax.ts'
 export { type ArgmaxOptions, argmax, argmaxOp } from './argmax.ts'
+export {
+  type AttentionLayout,
+  type AttentionOptions,
+  scaledDotProductAttention,
+  scaledDotProductAttentionOp,
+} from './attention.ts'
 export type { ReductionOptions } from './axes.ts'
 export { cat, catOp } from './cat.ts'
 export { cumsum, cumsumOp } from './cumsum.ts'

@@ -1,3 +1,5 @@
+// Layer normalisation: widths around vectors and blocks, many rows, optional operands.
+
 import { describe, expect, it } from 'vitest'
 import { withBackend } from '../../src/core/backend.ts'
 import { Random } from '../../src/core/rng.ts'

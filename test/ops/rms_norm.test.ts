@@ -1,3 +1,5 @@
+// RMS normalisation: widths around vectors and blocks, many rows, optional operands.
+
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { withBackend } from '../../src/core/backend.ts'

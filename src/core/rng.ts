@@ -1,7 +1,10 @@
 // Philox4x32-10, a counter-based generator: draw number i of a (seed, stream) pair is a pure
 // function of the three, so that draws can be made in any order, in any runtime and in a kernel.
 // Source: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3" (SC 2011),
-// section 3 and the constants of its reference implementation (Random123).
+// section 3 and the constants of its reference implementation (Random123). Normal draws: Box and
+// Muller, "A note on the generation of random normal deviates" (1958).
+import { log } from './math/log.ts'
+import { cosTurns, sinTurns } from './math/sin.ts'
 
 const MULTIPLIER_0 = 0xd2511f53
 const MULTIPLIER_1 = 0xcd9e8d57
@@ -79,30 +82,38 @@ export class Random {
   readonly stream: number
   #index = 0
   #words: Uint32Array = new Uint32Array(4)
+  /** The second value of a Box–Muller pair, until it is used. */
+  #spare: number | undefined
 
   constructor(seed: number, stream: string | number = 0) {
     this.seed = seed
     this.stream = typeof stream === 'string' ? hashName(stream) : stream
   }
 
+  #fill(): void {
+    const block = Math.floor(this.#index / 4)
+    const blockHigh = Math.floor(block / 0x100000000)
+    const seedHigh = Math.floor(this.seed / 0x100000000)
+    philox(this.#words, block, blockHigh, this.stream, 0, this.seed, seedHigh)
+  }
+
   /** The next 32 random bits as an unsigned integer. */
   uint32(): number {
-    const lane = this.#index & 3
+    const lane = this.#index % 4
     if (lane === 0) {
-      const block = this.#index / 4
-      const seedHigh = Math.floor(this.seed / 0x100000000)
-      philox(
-        this.#words,
-        block,
-        Math.floor(block / 0x100000000),
-        this.stream,
-        0,
-        this.seed,
-        seedHigh,
-      )
+      this.#fill()
     }
     this.#index++
     return this.#words[lane]
+  }
+
+  /** Jumps over the next `count` draws of 32 bits (a uniform takes 2, a pair of normals 4). */
+  skip(count: number): void {
+    this.#index += count
+    this.#spare = undefined
+    if (this.#index % 4 !== 0) {
+      this.#fill()
+    }
   }
 
   /** Uniform in [0, 1), 53 bits. */
@@ -110,6 +121,24 @@ export class Random {
     const high = this.uint32() >>> 5
     const low = this.uint32() >>> 6
     return (high * 0x4000000 + low) / 0x20000000000000
+  }
+
+  /** Uniform from `low` to `high`; `high` itself occurs only by rounding. */
+  uniformBetween(low: number, high: number): number {
+    return low + (high - low) * this.uniform()
+  }
+
+  /** Normal with mean 0 and standard deviation 1 (at most 8.6 in magnitude). */
+  normal(): number {
+    const spare = this.#spare
+    if (spare !== undefined) {
+      this.#spare = undefined
+      return spare
+    }
+    const radius = Math.sqrt(-2 * log(1 - this.uniform()))
+    const turns = this.uniform()
+    this.#spare = radius * sinTurns(turns)
+    return radius * cosTurns(turns)
   }
 
   /** Uniform in 0 … n − 1. The bias is below n / 2⁵³. */

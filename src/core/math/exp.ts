@@ -42,12 +42,12 @@ export function expPair(x: number, xError: number): number {
   return scale(sum + (upper - (sum - 1) + rest), k)
 }
 
-/** e^x, at most 0.7 ulp off (0.8 where the result is subnormal). */
+/** e^x, at most 0.7 ulp off (0.8 where subnormal). */
 export function exp(x: number): number {
   return expPair(x, 0)
 }
 
-/** e^x - 1 without cancellation near 0, at most 1 ulp off. */
+/** e^x - 1 without cancellation near 0, at most 1.1 ulp off. */
 export function expm1(x: number): number {
   if (x > 710) {
     return Number.POSITIVE_INFINITY

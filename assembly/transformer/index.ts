@@ -17,3 +17,4 @@ export {
   kl_div_log_backward_target,
 } from './kl_div'
 export { swiglu, swiglu_backward } from './swiglu'
+export { embedding_backward } from './embedding'

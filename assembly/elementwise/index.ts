@@ -1,0 +1,23 @@
+// Functions of single elements: a family of its own, so that an import of linear layers, losses and
+// optimizers does not pay for it.
+
+export { abs, abs_backward } from './abs'
+export { add } from './add'
+export { div, div_backward_b } from './div'
+export { erf, erf_backward } from './erf'
+export { exp, exp_backward } from './exp'
+export { gelu, gelu_backward, gelu_tanh, gelu_tanh_backward } from './gelu'
+export { log, log_backward } from './log'
+export { maximum, maximum_backward } from './maximum'
+export { minimum, minimum_backward } from './minimum'
+export { mul } from './mul'
+export { neg } from './neg'
+export { pow, pow_backward_a, pow_backward_b } from './pow'
+export { relu, relu_backward } from './relu'
+export { rsqrt, rsqrt_backward } from './rsqrt'
+export { sigmoid, sigmoid_backward } from './sigmoid'
+export { silu, silu_backward } from './silu'
+export { sqrt, sqrt_backward } from './sqrt'
+export { sub } from './sub'
+export { tanh, tanh_backward } from './tanh'
+export { where } from './where'

@@ -54,6 +54,8 @@ export interface Backend {
   readonly inferenceOnly?: string
   /** Whether results can be read without waiting. */
   readonly synchronous: boolean
+  /** Set on a backend that only counts bytes: elements are neither made nor written. */
+  readonly virtual?: boolean
   /** What float32 tensors are computed and kept in: 64 bits on `reference`, 32 elsewhere. */
   readonly precision: 32 | 64
   kernels<K>(set: KernelSet<K>): K

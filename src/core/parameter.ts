@@ -8,7 +8,22 @@ import { isHalf } from './dtype.ts'
 import { LowrankError } from './errors.ts'
 import { release, unpackFrozen } from './scope.ts'
 import { countOf, formatShape, type Shape } from './shape.ts'
-import { PersistentTensor, persistentZeros, storageOf, type TensorOptions } from './tensor.ts'
+import {
+  lazyStorage,
+  PersistentTensor,
+  persistentZeros,
+  storageOf,
+  type TensorOptions,
+} from './tensor.ts'
+
+function checkCount(where: string, data: ArrayLike<number>, shape: Shape): void {
+  if (data.length !== countOf(shape)) {
+    throw new LowrankError(
+      'shape',
+      `${where}: ${formatShape(shape)} has ${countOf(shape)} elements, got ${data.length}`,
+    )
+  }
+}
 
 /**
  * A named tensor that a module owns.
@@ -29,15 +44,21 @@ export class Parameter<S extends Shape = Shape> extends PersistentTensor<S> {
   hasGrad = false
   declare grad: PersistentTensor | undefined
 
-  constructor(data: ArrayLike<number>, shape: S, options: TensorOptions = {}) {
-    if (data.length !== countOf(shape)) {
-      throw new LowrankError(
-        'shape',
-        `Parameter: ${formatShape(shape)} has ${countOf(shape)} elements, got ${data.length}`,
-      )
-    }
+  /** `data` is the elements, or a function that makes them on first use. */
+  constructor(
+    data: ArrayLike<number> | (() => ArrayLike<number>),
+    shape: S,
+    options: TensorOptions = {},
+  ) {
     const dtype: DType = options.dtype ?? 'float32'
-    super(storageOf(data, dtype, options.backend ?? currentBackend()), shape)
+    const backend = options.backend ?? currentBackend()
+    const count = countOf(shape)
+    if (typeof data === 'function') {
+      super(lazyStorage(data, count, dtype, backend), shape)
+    } else {
+      checkCount('Parameter', data, shape)
+      super(storageOf(data, dtype, backend), shape)
+    }
     this.requiresGrad = options.requiresGrad ?? !isHalf(dtype)
   }
 
@@ -60,13 +81,7 @@ export class Parameter<S extends Shape = Shape> extends PersistentTensor<S> {
 
   /** Overwrites all elements. Throws a `shape` error unless the count is the same. */
   replace(data: ArrayLike<number>, dtype: DType = this.dtype): void {
-    if (data.length !== this.size) {
-      throw new LowrankError(
-        'shape',
-        `${this.name || 'Parameter'}: ${formatShape(this.shape)} has ${this.size} elements, ` +
-          `got ${data.length}`,
-      )
-    }
+    checkCount(this.name || 'Parameter', data, this.shape)
     const next = storageOf(data, dtype, this.backend)
     release(this.storage)
     next.owner = 'persistent'

@@ -20,6 +20,8 @@ export class Storage {
   buffer: Floats | undefined
   /** Set while JavaScript owns a copy. */
   host: TypedArray | undefined
+  /** Makes the copy on first use: weights that a file replaces are never drawn. */
+  pending: (() => TypedArray) | undefined
   /** Rows and columns while the backend holds this frozen matrix in its private layout. */
   packed: readonly [rows: number, cols: number] | undefined
   /** How many times the tape needs these elements. */
@@ -69,19 +71,31 @@ export function usedAfterScope(): LowrankError {
   )
 }
 
+/** The copy that JavaScript owns, if it does. */
+export function hostOf(storage: Storage): TypedArray | undefined {
+  if (storage.pending) {
+    storage.host = storage.pending()
+    storage.pending = undefined
+  }
+  return storage.host
+}
+
 /** The elements on the backend, uploaded for the length of the outermost scope where needed. */
 export function acquire(storage: Storage): Floats {
   if (storage.buffer !== undefined) {
     return storage.buffer
   }
-  if (!storage.host) {
+  if (!storage.host && !storage.pending) {
     throw usedAfterScope()
   }
   const buffer = storage.backend.allocate(storage.dtype, storage.count)
-  storage.backend.write(buffer, storage.dtype, storage.host)
+  if (!storage.backend.virtual) {
+    storage.backend.write(buffer, storage.dtype, hostOf(storage) as TypedArray)
+  }
   storage.buffer = buffer
   if (storage.owner === 'persistent') {
     storage.host = undefined
+    storage.pending = undefined
     return buffer
   }
   let outermost = current
@@ -102,6 +116,7 @@ export function release(storage: Storage): void {
   }
   storage.packed = undefined
   storage.host = undefined
+  storage.pending = undefined
   storage.owner = 'released'
 }
 

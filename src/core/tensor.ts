@@ -2,10 +2,10 @@
 // row-major. Tensors are values; only parameters are written to after they were made.
 
 import { type Backend, currentBackend, type Floats } from './backend.ts'
-import { type DType, isHalf, type TypedArray } from './dtype.ts'
+import type { DType, TypedArray } from './dtype.ts'
 import { LowrankError } from './errors.ts'
-import { widen } from './half.ts'
-import { acquire, hostStorage, release, type Storage, usedAfterScope } from './scope.ts'
+import { narrow, widen } from './half.ts'
+import { acquire, hostOf, hostStorage, release, Storage, usedAfterScope } from './scope.ts'
 import { checkShape, countOf, formatShape, type Shape } from './shape.ts'
 
 /** What `data()` gives: float64 on the reference backend, float32 elsewhere, int32 for integers. */
@@ -82,7 +82,7 @@ export class Tensor<S extends Shape = Shape> {
   /** A copy of the elements; half precision is widened. Works on every backend. */
   async data(): Promise<TensorData> {
     const { storage } = this
-    if (storage.backend.synchronous || storage.host) {
+    if (storage.backend.synchronous || hostOf(storage)) {
       return this.dataSync()
     }
     if (storage.buffer === undefined) {
@@ -100,8 +100,9 @@ export class Tensor<S extends Shape = Shape> {
   /** A copy of the elements as they are stored: half precision as a Uint16Array of bits. */
   bits(): TypedArray {
     const { storage } = this
-    if (storage.host) {
-      return storage.host.slice()
+    const host = hostOf(storage)
+    if (host) {
+      return host.slice()
     }
     if (storage.buffer === undefined) {
       throw usedAfterScope()
@@ -139,11 +140,8 @@ function hostArray(data: ArrayLike<number>, dtype: DType, backend: Backend): Typ
   if (dtype === 'int32') {
     return Int32Array.from(data)
   }
-  if (isHalf(dtype)) {
-    if (!(data instanceof Uint16Array)) {
-      throw new LowrankError('dtype', `tensor: ${dtype} data is a Uint16Array of its bits`)
-    }
-    return data.slice()
+  if (dtype === 'float16' || dtype === 'bfloat16') {
+    return data instanceof Uint16Array ? data.slice() : narrow(data, dtype)
   }
   return backend.precision === 64 ? Float64Array.from(data) : Float32Array.from(data)
 }
@@ -153,8 +151,21 @@ export function storageOf(data: ArrayLike<number>, dtype: DType, backend: Backen
   return hostStorage(backend, dtype, hostArray(data, dtype, backend))
 }
 
+/** A storage whose elements are made on first use. */
+export function lazyStorage(
+  make: () => ArrayLike<number>,
+  count: number,
+  dtype: DType,
+  backend: Backend,
+): Storage {
+  const storage = new Storage(backend, dtype, count, 'host')
+  storage.pending = () => hostArray(make(), dtype, backend)
+  return storage
+}
+
 /**
- * A tensor from a flat array, row by row. Throws a `shape` error if the count does not fit.
+ * A tensor from a flat array, row by row. For half precision a Uint16Array holds bits, any other
+ * array numbers to be rounded. Throws a `shape` error if the count does not fit.
  *
  * @example
  * ```ts

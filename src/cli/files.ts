@@ -1,0 +1,47 @@
+// Files that the commands share: models with their tokenizers, examples, adapters.
+
+import { readFile } from 'node:fs/promises'
+import { basename } from 'node:path'
+import { LowrankError } from '../core/errors.ts'
+import { load } from '../lora/index.ts'
+import { loadModel } from '../models/auto.ts'
+import type { CausalLM } from '../models/index.ts'
+import { directory } from '../node/index.ts'
+import { type LoadedTokenizer, loadTokenizer } from '../tokenizer/index.ts'
+import { type Example, parseExamples } from '../train/index.ts'
+
+export interface LoadedModel {
+  readonly model: CausalLM
+  readonly tokenizer: LoadedTokenizer
+}
+
+/** A model directory, and the adapter on it if one is given. */
+export async function openModel(path: string, adapter?: string): Promise<LoadedModel> {
+  const source = directory(path)
+  const model = await loadModel(source)
+  const tokenizer = await loadTokenizer(source)
+  if (tokenizer.vocabSize > model.sizes.vocabSize) {
+    throw new LowrankError(
+      'config',
+      `${path}: the tokenizer has ${tokenizer.vocabSize} tokens, the model ` +
+        `${model.sizes.vocabSize} (they do not belong together)`,
+    )
+  }
+  if (adapter !== undefined) {
+    await load(model, directory(adapter))
+  }
+  return { model, tokenizer }
+}
+
+/** The examples of a JSONL file. */
+export async function readExamples(path: string): Promise<Example[]> {
+  let bytes: Uint8Array
+  try {
+    bytes = await readFile(path)
+  } catch (cause) {
+    throw new LowrankError('file', `${path}: cannot be read: ${(cause as Error).message}`, {
+      cause,
+    })
+  }
+  return parseExamples(bytes, basename(path))
+}

@@ -1,0 +1,188 @@
+#!/usr/bin/env node
+// The command line. Options are read here and nowhere else; each command is one file that calls the
+// library.
+
+import { Command, InvalidArgumentError, Option } from 'commander'
+import { TRAINING_DEFAULTS } from '../train/index.ts'
+import { type EvaluateArguments, runEvaluate } from './evaluate.ts'
+import { type FinetuneArguments, runFinetune } from './finetune.ts'
+import { type GenerateArguments, runGenerate } from './generate.ts'
+import { type InspectArguments, runInspect } from './inspect.ts'
+import { type MergeArguments, runMerge } from './merge.ts'
+import { Output, type OutputOptions, reportError } from './output.ts'
+
+function number(text: string): number {
+  const value = Number(text)
+  if (text.trim() === '' || !Number.isFinite(value)) {
+    throw new InvalidArgumentError('expected a number.')
+  }
+  return value
+}
+
+function count(text: string): number {
+  const value = number(text)
+  if (!Number.isInteger(value) || value < 1) {
+    throw new InvalidArgumentError('expected a whole number from 1 up.')
+  }
+  return value
+}
+
+const UNITS: Readonly<Record<string, number>> = { '': 1, k: 1024, m: 1024 * 1024, g: 1024 * 1024 * 1024 }
+
+function bytes(text: string): number {
+  const match = /^([\d.]+)\s*([kmg]?)b?$/i.exec(text)
+  if (!match) {
+    throw new InvalidArgumentError('expected a size such as 512M or 2G.')
+  }
+  return number(match[1]) * UNITS[match[2].toLowerCase()]
+}
+
+/** Runs a command; whatever it throws becomes one line and a non-zero exit code. */
+function action<A>(run: (args: A, output: Output) => Promise<void>) {
+  return async (options: A & OutputOptions): Promise<void> => {
+    try {
+      await run(options, new Output(options))
+    } catch (error) {
+      reportError(error, options)
+    }
+  }
+}
+
+function command(program: Command, name: string, description: string, example: string): Command {
+  return program
+    .command(name)
+    .description(description)
+    .option('--json', 'print JSON lines, as without a terminal', false)
+    .option('--debug', 'print the stack of an error', false)
+    .addHelpText('after', `\nExample:\n  ${example}`)
+}
+
+function finetuneCommand(program: Command): void {
+  const { lr, epochs, batchSize, gradientAccumulationSteps } = TRAINING_DEFAULTS
+  const { weightDecay, maxGradNorm, schedule, warmupRatio, seed } = TRAINING_DEFAULTS
+  command(
+    program,
+    'finetune',
+    'fine-tune a model with LoRA and write a PEFT adapter',
+    'lowrank finetune --model ./SmolLM2-135M --data train.jsonl --out adapter/',
+  )
+    .requiredOption('--model <dir>', 'model in the Hugging Face layout')
+    .requiredOption('--data <file>', 'JSON lines of {"prompt", "completion"} or {"text"}')
+    .requiredOption('--out <dir>', 'where the adapter goes')
+    .option('--eval-data <file>', 'held-out JSON lines; the adapter of the lowest loss is kept')
+    .option('--r <n>', 'rank of the update', count, 8)
+    .option('--lora-alpha <x>', 'the update is scaled by alpha / r', number, 16)
+    .option('--lora-dropout <p>', "dropout on the update's input", number, 0)
+    .option(
+      '--target-modules <names>',
+      "comma-separated names, a pattern, or all-linear (default: PEFT's for the model type)",
+    )
+    .option('--use-rslora', 'scale by alpha / √r', false)
+    .option('--lr <x>', 'peak learning rate', number, lr)
+    .option('--epochs <n>', 'passes over the data', count, epochs)
+    .option('--batch-size <n>', 'sequences per forward pass', count, batchSize)
+    .option(
+      '--gradient-accumulation-steps <n>',
+      'forward passes per optimizer step',
+      count,
+      gradientAccumulationSteps,
+    )
+    .option('--weight-decay <x>', 'decoupled weight decay', number, weightDecay)
+    .option('--max-grad-norm <x>', 'clip gradients to this norm', number, maxGradNorm)
+    .addOption(
+      new Option('--schedule <name>', 'how the rate falls')
+        .choices(['constant', 'linear', 'cosine'])
+        .default(schedule),
+    )
+    .option('--warmup-ratio <x>', 'share of steps in which the rate rises', number, warmupRatio)
+    .option('--max-tokens <n>', "longest sequence (default: the model's)", count)
+    .option('--eval-every <n>', 'evaluate every n steps (default: each epoch)', count)
+    .option('--seed <n>', 'seed of everything random', number, seed)
+    .option('--max-memory <size>', 'refuse to start above this, e.g. 512M', bytes)
+    .option('--samples <n>', 'examples shown before and after in the report', count, 8)
+    .option('--report <file>', 'where the report goes (default: beside the adapter)')
+    .option('--resume', 'go on with a run that was stopped', false)
+    .option('--overwrite', 'replace what is in the output directory', false)
+    .action(action<FinetuneArguments>(runFinetune))
+}
+
+function evaluateCommand(program: Command): void {
+  command(
+    program,
+    'eval',
+    'loss and exact match on held-out examples',
+    'lowrank eval --model ./SmolLM2-135M --adapter adapter/ --data held-out.jsonl',
+  )
+    .requiredOption('--model <dir>', 'model in the Hugging Face layout')
+    .option('--adapter <dir>', 'PEFT adapter (default: the base alone)')
+    .requiredOption('--data <file>', 'JSON lines of {"prompt", "completion"} or {"text"}')
+    .option('--batch-size <n>', 'sequences at once', count, 32)
+    .option('--show-errors <n>', 'print so many wrong answers', number, 0)
+    .action(action<EvaluateArguments>(runEvaluate))
+}
+
+function generateCommand(program: Command): void {
+  command(
+    program,
+    'generate',
+    'continue a prompt',
+    'lowrank generate --model ./SmolLM2-135M --adapter adapter/ --prompt "Dim the hall lamp"',
+  )
+    .requiredOption('--model <dir>', 'model in the Hugging Face layout')
+    .option('--adapter <dir>', 'PEFT adapter (default: the base alone)')
+    .requiredOption('--prompt <text>', 'what to continue')
+    .option('--max-new-tokens <n>', 'at most this many tokens', count, 256)
+    .option('--temperature <x>', '0 takes the best token, always', number, 0)
+    .option('--top-k <n>', 'only the k best tokens', count)
+    .option('--top-p <x>', 'only the best tokens that reach this probability', number)
+    .option('--repetition-penalty <x>', 'above 1: fewer repetitions', number, 1)
+    .option('--seed <n>', 'seed of the draws', number, 0)
+    .action(action<GenerateArguments>(runGenerate))
+}
+
+function mergeCommand(program: Command): void {
+  command(
+    program,
+    'merge',
+    'fold an adapter into its base and write a model',
+    'lowrank merge --model ./SmolLM2-135M --adapter adapter/ --out merged/',
+  )
+    .requiredOption('--model <dir>', 'model in the Hugging Face layout')
+    .requiredOption('--adapter <dir>', 'PEFT adapter')
+    .requiredOption('--out <dir>', 'where the model goes')
+    .addOption(
+      new Option('--dtype <name>', "element type (default: each weight's own)").choices([
+        'float32',
+        'float16',
+        'bfloat16',
+      ]),
+    )
+    .option('--overwrite', 'replace what is in the output directory', false)
+    .action(action<MergeArguments>(runMerge))
+}
+
+function inspectCommand(program: Command): void {
+  command(
+    program,
+    'inspect',
+    'what is in a model or adapter directory',
+    'lowrank inspect ./SmolLM2-135M',
+  )
+    .argument('<dir>', 'model or adapter')
+    .option('--batch-size <n>', 'sequences, for the memory plan', count, 4)
+    .option('--tokens <n>', 'tokens per sequence, for the memory plan', count, 256)
+    .option('--r <n>', 'rank, for the memory plan', count, 8)
+    .action((dir: string, options: Omit<InspectArguments, 'directory'> & OutputOptions) =>
+      action<InspectArguments>(runInspect)({ ...options, directory: dir }),
+    )
+}
+
+const program = new Command('lowrank')
+  .description('LoRA fine-tuning in JavaScript')
+  .showHelpAfterError('(--help shows the options)')
+finetuneCommand(program)
+evaluateCommand(program)
+generateCommand(program)
+mergeCommand(program)
+inspectCommand(program)
+await program.parseAsync()

@@ -1,0 +1,54 @@
+// Which adapter a call uses. Forward passes are synchronous, so a choice made for one call cannot
+// leak into another stream that is interleaved with it.
+
+/** One adapter or several by name; `null`: none, the base alone; absent: the model's default. */
+export type AdapterSelection = string | readonly string[] | null | undefined
+
+let chosen: readonly string[] | undefined
+
+export function namesOf(selection: AdapterSelection): readonly string[] | undefined {
+  if (selection === undefined) {
+    return undefined
+  }
+  if (selection === null) {
+    return []
+  }
+  return typeof selection === 'string' ? [selection] : selection
+}
+
+/** The adapters of the running call, if it named any. */
+export function chosenAdapters(): readonly string[] | undefined {
+  return chosen
+}
+
+/** Runs `fn` with the given adapters in place of each layer's default. */
+export function withAdapter<T>(selection: AdapterSelection, fn: () => T): T {
+  const before = chosen
+  chosen = namesOf(selection) ?? before
+  try {
+    return fn()
+  } finally {
+    chosen = before
+  }
+}
+
+/** The name that means no adapter for a row. */
+export const BASE_NAME = '__base__'
+
+let chosenRows: readonly string[] | undefined
+
+/** The adapter of each row of the batch, if the running call named one per row. */
+export function rowAdapters(): readonly string[] | undefined {
+  return chosenRows
+}
+
+/** Runs `fn` with one adapter per row of the batch; BASE_NAME is the base alone. */
+export function withAdapterNames<T>(names: readonly string[] | undefined, fn: () => T): T {
+  const before = chosenRows
+  chosenRows = names ?? before
+  try {
+    return fn()
+  } finally {
+    chosenRows = before
+  }
+}

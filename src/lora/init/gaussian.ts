@@ -1,0 +1,11 @@
+// `gaussian`: A normal with standard deviation 1/r, B zero (Hu et al. 2021, arXiv 2106.09685,
+// section 4.1, with the scale that PEFT and the authors' code use).
+
+import type { InitContext, Initial } from './index.ts'
+
+export function gaussian({ inFeatures, outFeatures, r, normal }: InitContext): Initial {
+  return {
+    A: normal('lora_A', r * inFeatures, 1 / r),
+    B: () => new Float32Array(outFeatures * r),
+  }
+}

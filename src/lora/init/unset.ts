@@ -1,0 +1,11 @@
+// `false`: both matrices drawn as a linear layer's weights are, so that a fresh adapter changes the
+// model; for tests, not for training.
+
+import type { InitContext, Initial } from './index.ts'
+
+export function unset({ inFeatures, outFeatures, r, uniform }: InitContext): Initial {
+  return {
+    A: uniform('lora_A', r * inFeatures, inFeatures > 0 ? 1 / Math.sqrt(inFeatures) : 0),
+    B: uniform('lora_B', outFeatures * r, 1 / Math.sqrt(r)),
+  }
+}

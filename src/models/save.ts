@@ -1,0 +1,75 @@
+// Writing a model in the Hugging Face layout: model.safetensors under transformers' names, and the
+// files beside it (config, tokenizer, generation settings) as they were.
+
+import type { DType } from '../core/dtype.ts'
+import { LowrankError } from '../core/errors.ts'
+import type { Parameter } from '../core/parameter.ts'
+import { bytesOf, fromNumbers, type StoredDType, storedDType } from '../io/dtypes.ts'
+import { streamSafetensors, type TensorContent } from '../io/safetensors-writer.ts'
+import type { ByteSource, Directory, FileContent, WriteOptions } from '../io/source.ts'
+import { loraLayers } from '../lora/adapters.ts'
+import type { CausalLM } from './causal_lm.ts'
+
+export interface SaveModelOptions extends WriteOptions {
+  /** Where config.json and the tokenizer come from: the directory the model was read from. */
+  readonly source: ByteSource
+  /** The element type of the file; each weight's own if absent. */
+  readonly dtype?: DType
+}
+
+const COPIED =
+  /^(config|generation_config|tokenizer.*|special_tokens_map|added_tokens|vocab)\.(json|txt|model)$|^merges\.txt$|\.jinja$/
+
+function contentOf(parameter: Parameter, dtype: DType): TensorContent {
+  const stored: StoredDType = storedDType(dtype)
+  const bytes = (): Uint8Array =>
+    dtype === parameter.dtype && parameter.backend.precision === 32
+      ? bytesOf(parameter.bits())
+      : fromNumbers(parameter.dataSync(), stored)
+  return { dtype: stored, shape: parameter.shape, bytes }
+}
+
+async function copied(
+  source: ByteSource,
+  dtype: DType | undefined,
+): Promise<Map<string, FileContent>> {
+  const files = new Map<string, FileContent>()
+  for (const name of await source.list()) {
+    if (COPIED.test(name)) {
+      files.set(name, await source.read(name))
+    }
+  }
+  const config = files.get('config.json')
+  if (dtype !== undefined && config instanceof Uint8Array) {
+    const json = JSON.parse(new TextDecoder().decode(config))
+    const key = 'torch_dtype' in json ? 'torch_dtype' : 'dtype'
+    files.set('config.json', `${JSON.stringify({ ...json, [key]: dtype }, null, 2)}\n`)
+  }
+  return files
+}
+
+/**
+ * Writes a model without adapters: all files, or nothing. Throws a `target` error if there are
+ * adapters left on it.
+ */
+export async function saveModel(
+  model: CausalLM,
+  directory: Directory,
+  options: SaveModelOptions,
+): Promise<void> {
+  const wrapped = loraLayers(model).length
+  if (wrapped > 0) {
+    throw new LowrankError(
+      'target',
+      `saveModel: expected a plain model, got one with adapters on ${wrapped} layers ` +
+        '(mergeAndUnload, or saveAdapter)',
+    )
+  }
+  const tensors = new Map<string, TensorContent>()
+  for (const [name, parameter] of model.namedParameters()) {
+    tensors.set(name, contentOf(parameter, options.dtype ?? parameter.dtype))
+  }
+  const files = await copied(options.source, options.dtype)
+  files.set('model.safetensors', streamSafetensors(tensors, { format: 'pt' }))
+  await directory.writeAll(files, options)
+}

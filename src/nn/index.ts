@@ -1,0 +1,7 @@
+// The public names of `lowrank/nn`, and no code.
+
+export { Embedding, type EmbeddingOptions } from './embedding.ts'
+export { type CachedKeys, KVCache, type KVCacheSizes } from './kv_cache.ts'
+export { Linear, type LinearOptions } from './linear.ts'
+export { type Member, Module } from './module.ts'
+export { LayerNorm, type NormOptions, RMSNorm } from './norm.ts'

@@ -1,0 +1,64 @@
+// y = x·Wᵀ + b: x [..., I], W [O, I], b [O]. W and b start uniform in ±1/√I, which is what PyTorch's
+// Kaiming initialisation with a = √5 comes to (He et al. 2015, arXiv 1502.01852).
+
+import type { Backend } from '../core/backend.ts'
+import type { DType } from '../core/dtype.ts'
+import { Parameter } from '../core/parameter.ts'
+import { nextDraw } from '../core/random_state.ts'
+import { Random } from '../core/rng.ts'
+import type { Shape } from '../core/shape.ts'
+import type { Tensor } from '../core/tensor.ts'
+import { linear } from '../ops/linear.ts'
+import { Module } from './module.ts'
+
+export interface LinearOptions {
+  /** Whether there is a bias; true if absent. */
+  readonly bias?: boolean
+  /** Half precision is frozen from the start. */
+  readonly dtype?: DType
+  readonly backend?: Backend
+}
+
+/** `count` numbers uniform in ±bound, from the next stream of the global generator. */
+export function uniformDraw(count: number, bound: number): () => Float32Array {
+  const { seed, stream } = nextDraw()
+  return () => {
+    const random = new Random(seed, stream)
+    return Float32Array.from({ length: count }, () => (random.uniform() * 2 - 1) * bound)
+  }
+}
+
+/**
+ * A linear layer.
+ *
+ * @example
+ * ```ts
+ * import { Linear, tensor } from 'lowrank'
+ *
+ * const layer = new Linear(3, 2)
+ * console.log(layer.forward(tensor([1, 2, 3], [1, 3])).shape) // [1, 2]
+ * ```
+ */
+export class Linear extends Module {
+  readonly inFeatures: number
+  readonly outFeatures: number
+  weight: Parameter
+  bias: Parameter | undefined
+
+  constructor(inFeatures: number, outFeatures: number, options: LinearOptions = {}) {
+    super()
+    const bound = inFeatures > 0 ? 1 / Math.sqrt(inFeatures) : 0
+    this.inFeatures = inFeatures
+    this.outFeatures = outFeatures
+    const count = outFeatures * inFeatures
+    this.weight = new Parameter(uniformDraw(count, bound), [outFeatures, inFeatures], options)
+    this.bias =
+      options.bias === false
+        ? undefined
+        : new Parameter(uniformDraw(outFeatures, bound), [outFeatures], options)
+  }
+
+  forward(x: Tensor): Tensor<Shape> {
+    return linear(x, this.weight, this.bias)
+  }
+}

@@ -1,0 +1,278 @@
+// Fine-tuning: epochs of shuffled batches, AdamW on what is trainable, evaluation, the best adapter
+// kept. A run is a pure function of model, data, options and seed, and can be stopped and resumed
+// anywhere without a bit changing.
+
+import type { Backend } from '../core/backend.ts'
+import { LowrankError } from '../core/errors.ts'
+import type { Parameter } from '../core/parameter.ts'
+import { withDraws } from '../core/random_state.ts'
+import type { TensorData } from '../core/tensor.ts'
+import type { ByteSource, Directory, WriteOptions } from '../io/source.ts'
+import type { CausalLM } from '../models/causal_lm.ts'
+import { mul } from '../ops/mul.ts'
+import { AdamW } from '../optim/adamw.ts'
+import { getSchedule, type Schedule } from '../optim/schedule.ts'
+import { Breather } from './abort.ts'
+import { type Batch, collate, epochOrder } from './batches.ts'
+import { readCheckpoint, type TrainingState, writeCheckpoint } from './checkpoint.ts'
+import { type TokenizedExample, tokenizeExamples } from './data.ts'
+import { evaluateLoss } from './evaluate.ts'
+import {
+  type EvalReport,
+  type FinetuneOptions,
+  resolveTraining,
+  type TrainingPlan,
+} from './options.ts'
+import { trainStep } from './train_step.ts'
+
+export interface FinetuneRun {
+  /** Optimizer steps done. */
+  readonly steps: number
+  readonly totalSteps: number
+  /** The loss of every step, in nats. */
+  readonly losses: readonly number[]
+  readonly evals: readonly EvalReport[]
+  /** The step whose parameters the model has now. */
+  readonly bestStep: number
+  /** Whether the signal stopped the run before its end. */
+  readonly interrupted: boolean
+  readonly tokens: number
+  readonly seconds: number
+  /** Writes what is needed to go on with `resume`; all of it or nothing. */
+  saveCheckpoint(directory: Directory, options?: WriteOptions): Promise<void>
+}
+
+/** A snapshot of everything that is trained, by parameter. */
+type Snapshot = readonly TensorData[]
+
+interface Progress {
+  step: number
+  losses: number[]
+  evals: EvalReport[]
+  best: { step: number; loss: number; snapshot: Snapshot } | undefined
+  tokens: number
+  seconds: number
+}
+
+async function snapshotOf(parameters: readonly Parameter[]): Promise<Snapshot> {
+  return Promise.all(parameters.map(parameter => parameter.data()))
+}
+
+/** Writes a snapshot back; gradient buffers and names stay. */
+function restore(parameters: readonly Parameter[], snapshot: Snapshot): void {
+  parameters.forEach((parameter, i) => {
+    parameter.replace(snapshot[i])
+  })
+}
+
+class Trainer {
+  readonly #model: CausalLM
+  readonly #options: FinetuneOptions
+  readonly #training: TrainingPlan
+  readonly #named: readonly (readonly [string, Parameter])[]
+  readonly #parameters: readonly Parameter[]
+  readonly #backend: Backend
+  readonly #train: readonly TokenizedExample[]
+  readonly #held: readonly TokenizedExample[]
+  readonly #optimizer: AdamW
+  readonly #schedule: Schedule
+  readonly #stepsPerEpoch: number
+  readonly #totalSteps: number
+  #progress: Progress = {
+    step: 0,
+    losses: [],
+    evals: [],
+    best: undefined,
+    tokens: 0,
+    seconds: 0,
+  }
+
+  constructor(model: CausalLM, options: FinetuneOptions) {
+    const training = resolveTraining(options)
+    this.#model = model
+    this.#options = options
+    this.#training = training
+    this.#named = [...model.namedParameters()].filter(([, { requiresGrad }]) => requiresGrad)
+    this.#parameters = this.#named.map(([, parameter]) => parameter)
+    if (this.#parameters.length === 0) {
+      throw new LowrankError(
+        'argument',
+        'finetune: expected something to train, got a model with every parameter frozen ' +
+          '(attach an adapter, or unfreeze)',
+      )
+    }
+    this.#backend = this.#parameters[0].backend
+    const limit = model.sizes.maxPositionEmbeddings
+    const maxTokens = Math.min(options.maxTokens ?? limit, limit)
+    const { tokenizer, data, evalData = [] } = options
+    this.#train = tokenizeExamples(data, tokenizer, { maxTokens, where: 'finetune: data' })
+    this.#held = tokenizeExamples(evalData, tokenizer, { maxTokens, where: 'finetune: evalData' })
+    const { batchSize, gradientAccumulationSteps, epochs, lr, weightDecay } = training
+    const batches = Math.ceil(this.#train.length / batchSize)
+    this.#stepsPerEpoch = Math.ceil(batches / gradientAccumulationSteps)
+    this.#totalSteps = this.#stepsPerEpoch * epochs
+    this.#optimizer = new AdamW(this.#parameters, { lr, weightDecay })
+    this.#schedule = getSchedule(training.schedule, {
+      numWarmupSteps: Math.ceil(training.warmupRatio * this.#totalSteps),
+      numTrainingSteps: this.#totalSteps,
+    })
+  }
+
+  async run(): Promise<FinetuneRun> {
+    const { signal } = this.#options
+    const breather = new Breather()
+    try {
+      while (this.#progress.step < this.#totalSteps && !signal?.aborted) {
+        await this.#step()
+        await breather.breathe()
+      }
+      const interrupted = this.#progress.step < this.#totalSteps
+      const state = interrupted ? await this.#state() : undefined
+      const bestStep = interrupted ? this.#progress.step : this.#keepBest()
+      return this.#report(interrupted, bestStep, state)
+    } finally {
+      this.#optimizer.dispose()
+    }
+  }
+
+  async resume(source: ByteSource): Promise<void> {
+    const state = await readCheckpoint(source, this.#named, this.#training, this.#train.length)
+    this.#optimizer.loadStateDict(state.optimizer)
+    restore(this.#parameters, state.parameters)
+    const { step, losses, evals, best, tokens, seconds } = state
+    this.#progress = { step, losses: [...losses], evals: [...evals], best, tokens, seconds }
+  }
+
+  /** The batches of the step that comes next. */
+  #batches(): Batch[] {
+    const { batchSize, gradientAccumulationSteps: count, seed } = this.#training
+    const epoch = Math.floor(this.#progress.step / this.#stepsPerEpoch)
+    const within = this.#progress.step % this.#stepsPerEpoch
+    const groups = epochOrder(this.#train, batchSize, seed, epoch)
+    const padTokenId = this.#options.tokenizer.padTokenId ?? 0
+    return groups
+      .slice(within * count, (within + 1) * count)
+      .map(group => collate(group, { batchSize, padTokenId, backend: this.#backend }))
+  }
+
+  async #step(): Promise<void> {
+    const start = performance.now()
+    const { step } = this.#progress
+    const batches = this.#batches()
+    const learned = batches.reduce((sum, batch) => sum + batch.learned, 0)
+    this.#optimizer.scaleLearningRate(this.#schedule(step))
+    const { lr } = this.#optimizer.groups[0]
+    const parts = batches.map((batch, part) => () => {
+      const draws = { seed: this.#training.seed, stream: step * batches.length + part }
+      const loss = withDraws(draws, () => this.#model.loss(batch.inputIds, batch.labels))
+      return batches.length === 1 ? loss : mul(loss, batch.learned / learned)
+    })
+    const { maxGradNorm } = this.#training
+    const loss = await trainStep(this.#optimizer, parts, { maxGradNorm })
+    const progress = this.#progress
+    progress.step++
+    progress.losses.push(loss)
+    progress.tokens += batches.reduce((sum, batch) => sum + batch.tokens, 0)
+    progress.seconds += (performance.now() - start) / 1000
+    this.#options.onStep?.({
+      step: progress.step,
+      totalSteps: this.#totalSteps,
+      epoch: progress.step / this.#stepsPerEpoch,
+      loss,
+      lr,
+      gradNorm: await this.#optimizer.gradNorm(),
+      tokensPerSecond: progress.tokens / progress.seconds,
+    })
+    await this.#evaluate()
+  }
+
+  async #evaluate(): Promise<void> {
+    const { step, best } = this.#progress
+    const every = this.#options.evalEvery ?? this.#stepsPerEpoch
+    const due = step % every === 0 || step === this.#totalSteps
+    if (this.#held.length === 0 || !due) {
+      return
+    }
+    const loss = await evaluateLoss(this.#model, this.#held)
+    const better = best === undefined || loss < best.loss
+    if (better) {
+      this.#progress.best = { step, loss, snapshot: await snapshotOf(this.#parameters) }
+    }
+    const report = { step, loss, best: better }
+    this.#progress.evals.push(report)
+    this.#options.onEval?.(report)
+  }
+
+  /** Puts the best parameters back and returns the step they are from. */
+  #keepBest(): number {
+    const { best, step } = this.#progress
+    if (best && best.step !== step) {
+      restore(this.#parameters, best.snapshot)
+    }
+    return best?.step ?? step
+  }
+
+  async #state(): Promise<TrainingState> {
+    return {
+      ...this.#progress,
+      training: this.#training,
+      examples: this.#train.length,
+      names: this.#named.map(([name]) => name),
+      parameters: await snapshotOf(this.#parameters),
+      optimizer: await this.#optimizer.stateDict(),
+    }
+  }
+
+  #report(interrupted: boolean, bestStep: number, state: TrainingState | undefined): FinetuneRun {
+    const { step, losses, evals, tokens, seconds } = this.#progress
+    return {
+      steps: step,
+      totalSteps: this.#totalSteps,
+      losses,
+      evals,
+      bestStep,
+      interrupted,
+      tokens,
+      seconds,
+      saveCheckpoint: async (directory, options) => {
+        if (!state) {
+          throw new LowrankError('argument', 'saveCheckpoint: the run is complete')
+        }
+        await writeCheckpoint(directory, state, options)
+      },
+    }
+  }
+}
+
+/**
+ * Trains what is trainable in a model (after `attach`, the adapter) on examples. With `evalData` the
+ * model ends with the parameters of the lowest evaluation loss. Throws `argument` and `data` errors
+ * before the first step, and a `numeric` error if a loss or gradient is not finite: that step is not
+ * applied and the model keeps its last good parameters.
+ *
+ * @example
+ * ```ts
+ * import { attach } from 'lowrank'
+ * import { loadModel } from 'lowrank/models/auto'
+ * import { directory } from 'lowrank/node'
+ * import { loadTokenizer } from 'lowrank/tokenizer'
+ * import { finetune } from 'lowrank/train'
+ *
+ * const files = directory('examples/house/model')
+ * const [model, tokenizer] = [await loadModel(files), await loadTokenizer(files)]
+ * attach(model, { r: 2 })
+ * const data = [{ prompt: 'Light the den', completion: '\n{"tool":"light","room":"den"}' }]
+ * const run = await finetune(model, { tokenizer, data, epochs: 1 })
+ * console.log(run.steps) // 1
+ * ```
+ */
+export async function finetune(
+  model: CausalLM,
+  options: FinetuneOptions & { readonly resume?: ByteSource },
+): Promise<FinetuneRun> {
+  const trainer = new Trainer(model, options)
+  if (options.resume) {
+    await trainer.resume(options.resume)
+  }
+  return trainer.run()
+}

@@ -19,9 +19,9 @@ export function exp_nonpositive(x: v128): v128 {
   return v128.andnot(exp_normal(f32x4.pmax(x, limit)), f32x4.lt(x, limit))
 }
 
-/** Σ e^(x − shift); with `keep` the terms go to y. */
+/** Σ e^(x − shift), no x above the shift; with `keep` the terms go to y. */
 @inline
-export function exponentials(keep: bool, x: usize, y: usize, n: i32, shift: f32): f64 {
+function exponentials(keep: bool, x: usize, y: usize, n: i32, shift: f32): f64 {
   const shifts = f32x4.splat(shift)
   let a = f64x2.splat(0)
   let b = a
@@ -45,9 +45,14 @@ export function exponentials(keep: bool, x: usize, y: usize, n: i32, shift: f32)
   return total(a, b)
 }
 
-/** Σ e^(x − shift) over n floats. */
+/** Σ e^(x − shift) over n floats, none above the shift. */
 export function exp_sum(x: usize, n: i32, shift: f32): f64 {
   return exponentials(false, x, 0, n, shift)
+}
+
+/** The same, and y = e^(x − shift). */
+export function exp_row(x: usize, y: usize, n: i32, shift: f32): f64 {
+  return exponentials(true, x, y, n, shift)
 }
 
 export function log_of(x: f64): f32 {

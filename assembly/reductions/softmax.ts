@@ -1,7 +1,7 @@
 // y = e^(x − m) / Σ e^(x − m) along rows, m the largest element; dx = y (dy − Σ y·dy). The sums are f64.
 // A row of −Infinity alone gives NaN.
 
-import { exponentials } from '../core/exponentials'
+import { exp_row } from '../core/exponentials'
 import { load_first, store_first } from '../core/lanes'
 import { high, load_rest, low, row_max, total } from '../core/rows'
 
@@ -21,7 +21,7 @@ function divide(y: usize, n: i32, sum: f32): void {
 export function softmax(x: usize, y: usize, rows: i32, cols: i32): void {
   const row = <usize>cols << 2
   for (let r = 0; r < rows; r++) {
-    const sum = exponentials(true, x, y, cols, row_max(x, cols))
+    const sum = exp_row(x, y, cols, row_max(x, cols))
     divide(y, cols, <f32>sum)
     x += row
     y += row

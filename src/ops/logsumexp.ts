@@ -1,5 +1,5 @@
-// logsumexp over any axes: y = m + log Σ e^(x − m), m the largest element (0 where that is infinite, so
-// that −Infinity alone gives −Infinity); dx = dy·e^(x − y), 0 where y is −Infinity.
+// logsumexp over any axes: y = m + log Σ e^(x − m), m the largest element, 0 where it is −Infinity, so that
+// −Infinity alone gives −Infinity; dx = dy·e^(x − m) / Σ e^(x − m), and 0 where that sum is 0.
 
 import { binary } from '#kernels/reductions'
 import type { Floats } from '../core/backend.ts'
@@ -12,7 +12,6 @@ export interface LogsumexpKernels {
   readonly logsumexp: (x: Floats, y: Floats, rows: number, cols: number) => void
   readonly logsumexp_backward: (
     x: Floats,
-    y: Floats,
     dy: Floats,
     dx: Floats,
     rows: number,
@@ -38,20 +37,28 @@ export function rowExpSum(x: Floats, start: number, cols: number, shift: number)
   return sum
 }
 
+/** What is taken off the elements of a row before they are exponents. */
+function shiftOf(largest: number): number {
+  return largest === Number.NEGATIVE_INFINITY ? 0 : largest
+}
+
 export const logsumexpReference: LogsumexpKernels = {
   logsumexp(x, y, rows, cols) {
     for (let r = 0; r < rows; r++) {
       const largest = rowMax(x, r * cols, cols)
-      const shift = Math.abs(largest) < Number.POSITIVE_INFINITY ? largest : 0
-      y[r] = shift + log(rowExpSum(x, r * cols, cols, shift))
+      const shift = shiftOf(largest)
+      const value = shift + log(rowExpSum(x, r * cols, cols, shift))
+      y[r] = largest === Number.POSITIVE_INFINITY ? largest : value
     }
   },
 
-  logsumexp_backward(x, y, dy, dx, rows, cols) {
+  logsumexp_backward(x, dy, dx, rows, cols) {
     for (let r = 0; r < rows; r++) {
-      const shift = y[r] === Number.NEGATIVE_INFINITY ? 0 : y[r]
+      const shift = shiftOf(rowMax(x, r * cols, cols))
+      const sum = rowExpSum(x, r * cols, cols, shift)
+      const factor = sum === 0 ? 0 : dy[r] / sum
       for (let c = 0; c < cols; c++) {
-        dx[r * cols + c] = dy[r] * exp(x[r * cols + c] - shift)
+        dx[r * cols + c] = exp(x[r * cols + c] - shift) * factor
       }
     }
   },
@@ -67,8 +74,8 @@ export const logsumexpOp: RowReductionOp<LogsumexpKernels> =
       kernels.logsumexp(x, y, rows, cols)
     },
 
-    backward({ kernels }, { x, y, dy, dx }, { rows, cols }) {
-      kernels.logsumexp_backward(x, y, dy, dx, rows, cols)
+    backward({ kernels }, { x, dy, dx }, { rows, cols }) {
+      kernels.logsumexp_backward(x, dy, dx, rows, cols)
     },
   })
 

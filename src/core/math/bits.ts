@@ -5,22 +5,31 @@ const bits: DataView = /* @__PURE__ */ new DataView(/* @__PURE__ */ new ArrayBuf
 /** The upper 32 bits of √½, as an integer. */
 const ROOT_HALF = 0x3fe6a09e
 
-/** 2^k for integers k in -1022 … 1023. */
-function power2(k: number): number {
-  bits.setInt32(0, (k + 1023) << 20)
-  bits.setInt32(4, 0)
-  return bits.getFloat64(0)
+const SMALLEST_NORMAL = 2.2250738585072014e-308
+
+let powers: Float64Array | undefined
+
+/** 2^k at k + 1022, k = -1022 … 1023. */
+function makePowers(): Float64Array {
+  const made = new Float64Array(2046)
+  made[0] = SMALLEST_NORMAL
+  for (let i = 1; i < made.length; i++) {
+    made[i] = 2 * made[i - 1]
+  }
+  return made
 }
 
 /** y · 2^k for integers |k| <= 2044, rounded once if subnormal, infinite on overflow. */
 export function scale(y: number, k: number): number {
+  // Putting the exponent together in `bits` stalls: a wide load after narrow stores.
+  powers ??= makePowers()
   const half = k >> 1
-  return y * power2(half) * power2(k - half)
+  return y * powers[half + 1022] * powers[k - half + 1022]
 }
 
 /** The k for which x / 2^k is in [√½, √2); x is positive and finite. */
 export function exponent(x: number): number {
-  if (x < 2.2250738585072014e-308) {
+  if (x < SMALLEST_NORMAL) {
     return exponent(x * 0x40000000000000) - 54
   }
   bits.setFloat64(0, x)

@@ -24,10 +24,12 @@ export function sigmoid(x: number): number {
   const mError = reduced - (m - 1) + (upper - reduced + rest)
   const denominator = 1 + w * m
   const denominatorError = 1 - denominator + w * m + w * mError
-  const [a, aError, exponent] = x < 0 ? [m, mError, k] : [1, 0, 0]
-  const quotient = a / denominator
-  const error = quotientError(a, aError, denominator, denominatorError, quotient)
-  return scale(quotient + error, exponent)
+  const numerator = x < 0 ? m : 1
+  const quotient = numerator / denominator
+  const numeratorError = x < 0 ? mError : 0
+  const y =
+    quotient + quotientError(numerator, numeratorError, denominator, denominatorError, quotient)
+  return x < 0 ? scale(y, k) : y
 }
 
 /** The hyperbolic tangent, at most 0.6 ulp off. */

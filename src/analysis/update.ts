@@ -1,0 +1,72 @@
+// The change of one layer as a product of two f64 matrices: ΔW = s·B·A, B [O, R], A [R, I], with s
+// folded into B. Several adapters at once are one product of stacked factors,
+// Σ sₖ·Bₖ·Aₖ = [s₁B₁ s₂B₂ …]·[A₁; A₂; …], so that no O × I matrix is ever formed.
+
+import { LowrankError } from '../core/errors.ts'
+import { type Svd, svdOfProduct } from '../linalg/svd.ts'
+import type { LoraState } from '../lora/linear.ts'
+
+/** One adapter on a layer, or several that act together. */
+export type LayerUpdate = LoraState | readonly LoraState[]
+
+interface Factors {
+  /** [rows, inner], scaled. */
+  readonly b: Float64Array
+  /** [inner, cols]. */
+  readonly a: Float64Array
+  readonly rows: number
+  readonly inner: number
+  readonly cols: number
+}
+
+function statesOf(where: string, update: LayerUpdate): readonly LoraState[] {
+  const states = Array.isArray(update) ? (update as readonly LoraState[]) : [update as LoraState]
+  if (states.length === 0) {
+    throw new LowrankError('argument', `${where}: expected at least one adapter on it, got none`)
+  }
+  return states
+}
+
+async function factorsOf(states: readonly LoraState[]): Promise<Factors> {
+  const rows = states[0].B.shape[0]
+  const cols = states[0].A.shape[1]
+  const inner = states.reduce((sum, { r }) => sum + r, 0)
+  const b = new Float64Array(rows * inner)
+  const a = new Float64Array(inner * cols)
+  let from = 0
+  for (const { A, B, r, scaling } of states) {
+    a.set(await A.data(), from * cols)
+    const own = await B.data()
+    for (let at = 0; at < own.length; at++) {
+      b[Math.floor(at / r) * inner + from + (at % r)] = scaling * own[at]
+    }
+    from += r
+  }
+  return { b, a, rows, inner, cols }
+}
+
+/** The singular value decomposition of ΔW, from a matrix of R × R. */
+export async function svdOfUpdate(where: string, update: LayerUpdate): Promise<Svd> {
+  const { b, a, rows, inner, cols } = await factorsOf(statesOf(where, update))
+  return svdOfProduct(b, a, rows, inner, cols)
+}
+
+/** Σx². */
+export function sumOfSquares(values: ArrayLike<number>): number {
+  let sum = 0
+  for (let at = 0; at < values.length; at++) {
+    sum += values[at] * values[at]
+  }
+  return sum
+}
+
+/** √Σx², the Frobenius norm of a matrix from its elements or from its singular values. */
+export function frobenius(values: ArrayLike<number>): number {
+  return Math.sqrt(sumOfSquares(values))
+}
+
+/** How many singular values [k], descending, stand out of the rounding of a rows × cols matrix. */
+export function numericalRank(s: Float64Array, rows: number, cols: number): number {
+  const floor = Number.EPSILON * Math.max(rows, cols) * (s[0] ?? 0)
+  return s.filter(value => value > floor).length
+}

@@ -209,7 +209,7 @@ export function adamAlgorithm(
  * const optimizer = new Adam([w], { lr: 0.25 })
  * step(() => backward(reshape(matmul(tensor([1, -2], [1, 2]), w), [])))
  * optimizer.step()
- * console.log(await w.data()) // Float32Array [0.25, 0.75]
+ * console.log(Array.from(await w.data(), x => x.toFixed(2))) // ['0.25', '0.75']
  * ```
  */
 export class Adam extends Optimizer<AdamOptions> {

@@ -113,10 +113,10 @@ export interface CosineOptions extends DecayOptions {
  * ```ts
  * import { AdamW, cosineSchedule, Parameter } from 'lowrank'
  *
- * const optimizer = new AdamW([new Parameter([1], [1])], { lr: 0.01 })
- * const schedule = cosineSchedule({ numTrainingSteps: 10, minLrRate: 0.1 })
+ * const optimizer = new AdamW([new Parameter([1], [1])], { lr: 0.5 })
+ * const schedule = cosineSchedule({ numTrainingSteps: 10, minLrRate: 0.5 })
  * optimizer.scaleLearningRate(schedule(5))
- * console.log(optimizer.groups[0].lr) // 0.0055
+ * console.log(optimizer.groups[0].lr) // 0.375
  * ```
  */
 export function cosineSchedule(options: CosineOptions): Schedule {

@@ -168,10 +168,10 @@ const sgd: Algorithm<SgdOptions> = {
  * import { backward, matmul, Parameter, reshape, SGD, step, tensor } from 'lowrank'
  *
  * const w = new Parameter([0.5, 0.5], [2, 1])
- * const optimizer = new SGD([w], { lr: 0.1, momentum: 0.9 })
+ * const optimizer = new SGD([w], { lr: 0.25, momentum: 0.9 })
  * step(() => backward(reshape(matmul(tensor([1, 2], [1, 2]), w), [])))
  * optimizer.step()
- * console.log(await w.data()) // Float32Array [0.4, 0.3]
+ * console.log(await w.data()) // Float32Array [0.25, 0]
  * ```
  */
 export class SGD extends Optimizer<SgdOptions> {

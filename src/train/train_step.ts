@@ -103,9 +103,9 @@ function run<O extends RateOptions>(
  *
  * const w = new Parameter([1, 1], [2, 1])
  * const x = tensor([1, 2], [1, 2])
- * const optimizer = new SGD([w], { lr: 0.1 })
+ * const optimizer = new SGD([w], { lr: 0.25 })
  * const loss = await trainStep(optimizer, () => reshape(matmul(x, w), []))
- * console.log(loss, await w.data()) // 3 Float32Array [0.9, 0.8]
+ * console.log(loss, await w.data()) // 3 Float32Array [0.75, 0.5]
  * ```
  */
 export async function trainStep<O extends RateOptions>(

@@ -5,3 +5,10 @@ export { type CachedKeys, KVCache, type KVCacheSizes } from './kv_cache.ts'
 export { Linear, type LinearOptions } from './linear.ts'
 export { type Member, Module } from './module.ts'
 export { LayerNorm, type NormOptions, RMSNorm } from './norm.ts'
+export {
+  type RopeConfig,
+  RopeTables,
+  type RopeType,
+  readRopeConfig,
+  ropeFrequencies,
+} from './rope_tables.ts'

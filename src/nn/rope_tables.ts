@@ -1,90 +1,28 @@
 // Frequencies and tables of rotary embeddings, in float64: angle(p, i) = p · f(i), i < D/2, with
 // f(i) = θ^(−2i/D) and the changes of each rope type:
 //
-//   linear   f / factor                                        (Chen et al. 2023, arXiv 2306.15595)
-//   llama3   long waves / factor, short ones as they are, a ramp between       (Llama 3.1's config)
-//   yarn     the same with a ramp over the dimensions, cos and sin scaled (Peng et al., 2309.00071)
+//   linear    f / factor                                       (Chen et al. 2023, arXiv 2306.15595)
+//   dynamic   a larger θ, growing with the length beyond the model's  (transformers' "dynamic NTK")
+//   llama3    long waves / factor, short ones as they are, a ramp between      (Llama 3.1's config)
+//   yarn      the same with a ramp over the dimensions, cos and sin scaled (Peng et al., 2309.00071)
+//   longrope  f / a factor of its own for each i, other ones beyond the original length
+//                                                                (Ding et al. 2024, arXiv 2402.13753)
 
 import { type Backend, currentBackend } from '../core/backend.ts'
-import { throwAll } from '../core/errors.ts'
 import { cos, log, pow, sin } from '../core/math.ts'
 import { PersistentTensor, storageOf, type Tensor } from '../core/tensor.ts'
+import type { RopeConfig } from './rope_config.ts'
 
-export const ROPE_TYPES = ['default', 'linear', 'llama3', 'yarn'] as const
+export { ROPE_TYPES, type RopeConfig, type RopeType, readRopeConfig } from './rope_config.ts'
 
-export type RopeType = (typeof ROPE_TYPES)[number]
+const TWO_PI = 2 * Math.PI
 
-export interface RopeConfig {
-  readonly type: RopeType
-  /** The size of what is rotated: an even number. */
-  readonly dim: number
-  readonly theta: number
-  readonly factor: number
-  readonly originalMaxPositions: number
-  readonly lowFreqFactor: number
-  readonly highFreqFactor: number
-  readonly betaFast: number
-  readonly betaSlow: number
-  /** What cos and sin are multiplied by. */
-  readonly attentionFactor: number
+/** θ for a sequence of `length` tokens. */
+function dynamicTheta({ theta, dim, factor, maxPositions }: RopeConfig, length: number): number {
+  const stretch = (factor * Math.max(length, maxPositions)) / maxPositions - (factor - 1)
+  // The exponent is chosen so that the longest wave is stretched by `stretch`; two dimensions have one.
+  return dim > 2 ? theta * pow(stretch, dim / (dim - 2)) : theta
 }
-
-type Json = Readonly<Record<string, unknown>>
-
-function objectOf(value: unknown): Json {
-  return typeof value === 'object' && value !== null ? (value as Json) : {}
-}
-
-/** YaRN's default temperature, 0.1·ln(factor) + 1. */
-function yarnAttention(factor: number): number {
-  return factor > 1 ? 0.1 * log(factor) + 1 : 1
-}
-
-/**
- * Reads `rope_parameters` (transformers 5), or `rope_theta` and `rope_scaling` (transformers 4).
- * Throws a `config` error that lists everything it cannot use.
- */
-export function readRopeConfig(where: string, json: Json, headDim: number): RopeConfig {
-  const parameters = { ...objectOf(json.rope_scaling), ...objectOf(json.rope_parameters) }
-  const problems: string[] = []
-  const number = (key: string, fallback: number): number => {
-    const value = parameters[key] ?? fallback
-    if (typeof value !== 'number' || !(value > 0) || !Number.isFinite(value)) {
-      problems.push(`rope: ${key}: expected a number above 0, got ${JSON.stringify(value)}`)
-      return 1
-    }
-    return value
-  }
-  const type = String(parameters.rope_type ?? parameters.type ?? 'default') as RopeType
-  if (!ROPE_TYPES.includes(type)) {
-    problems.push(`rope: rope_type: expected ${ROPE_TYPES.join(', ')}, got ${JSON.stringify(type)}`)
-  }
-  const share = number('partial_rotary_factor', Number(json.partial_rotary_factor ?? 1))
-  const dim = Math.floor(headDim * share)
-  if (dim % 2 !== 0) {
-    problems.push(`rope: expected an even number of rotated dimensions, got ${dim}`)
-  }
-  const factor = number('factor', 1)
-  const config: RopeConfig = {
-    type,
-    dim,
-    theta: number('rope_theta', typeof json.rope_theta === 'number' ? json.rope_theta : 10000),
-    factor,
-    originalMaxPositions: number(
-      'original_max_position_embeddings',
-      Number(json.max_position_embeddings ?? 2048),
-    ),
-    lowFreqFactor: number('low_freq_factor', 1),
-    highFreqFactor: number('high_freq_factor', 4),
-    betaFast: number('beta_fast', 32),
-    betaSlow: number('beta_slow', 1),
-    attentionFactor: type === 'yarn' ? number('attention_factor', yarnAttention(factor)) : 1,
-  }
-  throwAll('config', where, problems)
-  return config
-}
-
-const TWO_PI = 2 * 3.141592653589793
 
 function llama3Frequency(frequency: number, config: RopeConfig): number {
   const { factor, originalMaxPositions, lowFreqFactor, highFreqFactor } = config
@@ -108,37 +46,85 @@ function yarnDimension(
 }
 
 function yarnFrequency(frequency: number, i: number, config: RopeConfig): number {
-  const low = Math.max(Math.floor(yarnDimension(config.betaFast, config)), 0)
-  const high = Math.min(Math.ceil(yarnDimension(config.betaSlow, config)), config.dim - 1)
+  const first = yarnDimension(config.betaFast, config)
+  const last = yarnDimension(config.betaSlow, config)
+  const low = Math.max(config.truncate ? Math.floor(first) : first, 0)
+  const high = Math.min(config.truncate ? Math.ceil(last) : last, config.dim - 1)
   // A range of no width would divide by zero; transformers widens it by the same amount.
   const width = high === low ? 0.001 : high - low
   const ramp = Math.min(Math.max((i - low) / width, 0), 1)
   return (frequency / config.factor) * ramp + frequency * (1 - ramp)
 }
 
-/** f(i) for i < dim / 2. */
-export function ropeFrequencies(config: RopeConfig): Float64Array {
-  return Float64Array.from({ length: config.dim / 2 }, (_, i) => {
-    const frequency = 1 / pow(config.theta, (2 * i) / config.dim)
-    switch (config.type) {
+/** f(i) for i < dim / 2, of a sequence of `length` tokens. */
+export function ropeFrequencies(config: RopeConfig, length: number = 0): Float64Array {
+  const { type, dim, theta, factor, shortFactors, longFactors } = config
+  const base = type === 'dynamic' ? dynamicTheta(config, length) : theta
+  const divisors = length > config.originalMaxPositions ? longFactors : shortFactors
+  return Float64Array.from({ length: dim / 2 }, (_, i) => {
+    const frequency = 1 / pow(base, (2 * i) / dim)
+    switch (type) {
       case 'linear':
-        return frequency / config.factor
+        return frequency / factor
       case 'llama3':
         return llama3Frequency(frequency, config)
       case 'yarn':
         return yarnFrequency(frequency, i, config)
+      case 'longrope':
+        return frequency / divisors[i]
       default:
         return frequency
     }
   })
 }
 
-/** cos and sin [positions, dim / 2], persistent, made longer when longer sequences come. */
+/** What the frequencies of a sequence depend on besides the configuration. */
+function lengthClass(config: RopeConfig, length: number): number {
+  switch (config.type) {
+    case 'dynamic':
+      return Math.max(length, config.maxPositions)
+    case 'longrope':
+      return length > config.originalMaxPositions ? 1 : 0
+    default:
+      return 0
+  }
+}
+
+/** fn(p · f(i)) · attentionFactor for p < length: [length, dim / 2]. */
+function tableOf(
+  fn: (angle: number) => number,
+  frequencies: Float64Array,
+  length: number,
+  { attentionFactor }: RopeConfig,
+): Float64Array {
+  const half = frequencies.length
+  const values = new Float64Array(length * half)
+  for (let p = 0; p < length; p++) {
+    for (let i = 0; i < half; i++) {
+      values[p * half + i] = fn(p * frequencies[i]) * attentionFactor
+    }
+  }
+  return values
+}
+
+/**
+ * cos and sin [positions, dim / 2] on the backend, made longer when longer sequences come.
+ *
+ * @example
+ * ```ts
+ * import { RopeTables, readRopeConfig } from 'lowrank/nn'
+ *
+ * const tables = new RopeTables(readRopeConfig('config.json', {}, 8), 2048)
+ * console.log(tables.upTo(16).cos.shape) // [16, 4]
+ * tables.dispose()
+ * ```
+ */
 export class RopeTables {
   readonly #config: RopeConfig
   readonly #most: number
   readonly #backend: Backend = currentBackend()
   #length = 0
+  #class = 0
   #cos: PersistentTensor | undefined
   #sin: PersistentTensor | undefined
 
@@ -148,37 +134,40 @@ export class RopeTables {
     this.#most = most
   }
 
-  /** Tables for at least the first `length` positions. */
+  /** Tables for a sequence of `length` tokens; they may be longer. */
   upTo(length: number): { readonly cos: Tensor; readonly sin: Tensor } {
-    if (!this.#cos || !this.#sin || length > this.#length) {
-      this.#make(Math.min(this.#most, Math.max(length, 2 * this.#length)))
+    const wanted = lengthClass(this.#config, length)
+    if (!this.#cos || !this.#sin || length > this.#length || wanted !== this.#class) {
+      this.#make(length, wanted)
     }
     return { cos: this.#cos as Tensor, sin: this.#sin as Tensor }
   }
 
   dispose(): void {
-    this.#cos?.dispose()
-    this.#sin?.dispose()
+    for (const table of [this.#cos, this.#sin]) {
+      // A step may still need the tables it has used; these go when they are collected.
+      if (table && table.storage.holds === 0) {
+        table.dispose()
+      }
+    }
+    this.#cos = undefined
+    this.#sin = undefined
     this.#length = 0
   }
 
-  #make(length: number): void {
+  #make(length: number, wanted: number): void {
+    const doubled = Math.min(this.#most, 2 * this.#length)
+    const rows = Math.max(length, lengthClass(this.#config, doubled) === wanted ? doubled : 0)
     this.dispose()
-    const frequencies = ropeFrequencies(this.#config)
-    const half = frequencies.length
-    const scale = this.#config.attentionFactor
+    const frequencies = ropeFrequencies(this.#config, length)
     const table = (fn: (angle: number) => number): PersistentTensor => {
-      const values = new Float64Array(length * half)
-      for (let p = 0; p < length; p++) {
-        for (let i = 0; i < half; i++) {
-          values[p * half + i] = fn(p * frequencies[i]) * scale
-        }
-      }
+      const values = tableOf(fn, frequencies, rows, this.#config)
       const storage = storageOf(values, 'float32', this.#backend)
-      return new PersistentTensor(storage, [length, half])
+      return new PersistentTensor(storage, [rows, frequencies.length])
     }
     this.#cos = table(cos)
     this.#sin = table(sin)
-    this.#length = length
+    this.#length = rows
+    this.#class = wanted
   }
 }

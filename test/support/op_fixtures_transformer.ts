@@ -2,9 +2,13 @@
 // called: case op -> the outputs by name, from the case's arguments and input tensors.
 
 import type { Tensor } from '../../src/core/tensor.ts'
+import { RopeTables, readRopeConfig } from '../../src/nn/rope_tables.ts'
 import { scaledDotProductAttention } from '../../src/ops/attention.ts'
+import { embedding } from '../../src/ops/embedding.ts'
 import { layerNorm } from '../../src/ops/layer_norm.ts'
+import { permute } from '../../src/ops/permute.ts'
 import { rmsNorm } from '../../src/ops/rms_norm.ts'
+import { rope } from '../../src/ops/rope.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: each op has arguments of its own
 export type FixtureArguments = any
@@ -12,10 +16,27 @@ export type FixtureInputs = Readonly<Record<string, Tensor>>
 export type FixtureOutputs = Readonly<Record<string, Tensor>>
 export type FixtureOp = (args: FixtureArguments, inputs: FixtureInputs) => FixtureOutputs
 
+/** The golden cases have heads before tokens. */
+function ropeFixture(
+  { theta }: FixtureArguments,
+  { q, k, positions }: FixtureInputs,
+): FixtureOutputs {
+  const config = readRopeConfig('case', { rope_theta: theta }, q.shape[3])
+  const length = Math.max(...positions.dataSync()) + 1
+  const { cos, sin } = new RopeTables(config, length).upTo(length)
+  const swapped = (x: Tensor): Tensor => permute(x, [0, 2, 1, 3])
+  const turned = (x: Tensor): Tensor => swapped(rope(swapped(x), cos, sin, { positions }))
+  return { q_out: turned(q), k_out: turned(k) }
+}
+
 export const transformerFixtures: Readonly<Record<string, FixtureOp>> = {
+  embedding: (args, { index, weight }) => ({
+    y: embedding(index, weight, { paddingIdx: args.padding_idx }),
+  }),
   layer_norm: ({ eps, axes }, { x, weight, bias }) => ({
     y: layerNorm(x, weight, bias, { eps, axes }),
   }),
+  rope: ropeFixture,
   scaled_dot_product_attention: (args, { q, k, v, mask }) => ({
     y: scaledDotProductAttention(q, k, v, {
       mask,

@@ -27,6 +27,7 @@ const config: ViteUserConfig = defineConfig({
     testTimeout: slow ? 600_000 : 60_000,
     hookTimeout: slow ? 600_000 : 60_000,
     pool: 'forks',
+    execArgv: ['--expose-gc'],
     reporters: results ? ['default', 'json'] : ['default'],
     outputFile: results ? { json: `${results}/${slow ? 'slow' : 'quick'}.json` } : undefined,
   },

@@ -8,3 +8,4 @@ export {
   IGNORE_INDEX,
 } from './causal_lm.ts'
 export { type LlamaConfig, LlamaForCausalLM, readLlamaConfig } from './llama.ts'
+export { type SaveModelOptions, saveModel } from './save.ts'

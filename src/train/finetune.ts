@@ -78,6 +78,7 @@ class Trainer {
   readonly #schedule: Schedule
   readonly #stepsPerEpoch: number
   readonly #totalSteps: number
+  #order: { readonly epoch: number; readonly groups: TokenizedExample[][] } | undefined
   #progress: Progress = {
     step: 0,
     losses: [],
@@ -148,7 +149,10 @@ class Trainer {
     const { batchSize, gradientAccumulationSteps: count, seed } = this.#training
     const epoch = Math.floor(this.#progress.step / this.#stepsPerEpoch)
     const within = this.#progress.step % this.#stepsPerEpoch
-    const groups = epochOrder(this.#train, batchSize, seed, epoch)
+    if (this.#order?.epoch !== epoch) {
+      this.#order = { epoch, groups: epochOrder(this.#train, batchSize, seed, epoch) }
+    }
+    const { groups } = this.#order
     const padTokenId = this.#options.tokenizer.padTokenId ?? 0
     return groups
       .slice(within * count, (within + 1) * count)

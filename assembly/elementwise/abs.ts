@@ -1,6 +1,6 @@
 // y = |x|; dx = dy sign(x), 0 at 0.
 
-import { each, each_backward } from '../core/pointwise'
+import { each_backward_short, each_short } from '../core/pointwise'
 
 class Abs {
   @inline of(x: v128): v128 {
@@ -16,9 +16,9 @@ class AbsBackward {
 }
 
 export function abs(x: usize, y: usize, n: i32): void {
-  each<Abs>(x, y, n)
+  each_short<Abs>(x, y, n)
 }
 
 export function abs_backward(x: usize, dy: usize, dx: usize, n: i32): void {
-  each_backward<AbsBackward>(x, dy, dx, n)
+  each_backward_short<AbsBackward>(x, dy, dx, n)
 }

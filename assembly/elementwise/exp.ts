@@ -1,7 +1,7 @@
 // y = e^x; dx = dy y.
 
 import { exp_f32x4 } from '../core/math'
-import { each, each_backward } from '../core/pointwise'
+import { each, each_backward_short } from '../core/pointwise'
 
 class Exp {
   @inline of(x: v128): v128 {
@@ -20,5 +20,5 @@ export function exp(x: usize, y: usize, n: i32): void {
 }
 
 export function exp_backward(y: usize, dy: usize, dx: usize, n: i32): void {
-  each_backward<ExpBackward>(y, dy, dx, n)
+  each_backward_short<ExpBackward>(y, dy, dx, n)
 }

@@ -1,7 +1,7 @@
 // y = log x; dx = dy / x.
 
 import { log_f32x4 } from '../core/math'
-import { each, each_backward } from '../core/pointwise'
+import { each, each_backward_short } from '../core/pointwise'
 
 class Log {
   @inline of(x: v128): v128 {
@@ -20,5 +20,5 @@ export function log(x: usize, y: usize, n: i32): void {
 }
 
 export function log_backward(x: usize, dy: usize, dx: usize, n: i32): void {
-  each_backward<LogBackward>(x, dy, dx, n)
+  each_backward_short<LogBackward>(x, dy, dx, n)
 }

@@ -1,6 +1,6 @@
 // y = −x; its own gradient, of dy.
 
-import { each } from '../core/pointwise'
+import { each_short } from '../core/pointwise'
 
 class Neg {
   @inline of(x: v128): v128 {
@@ -9,5 +9,5 @@ class Neg {
 }
 
 export function neg(x: usize, y: usize, n: i32): void {
-  each<Neg>(x, y, n)
+  each_short<Neg>(x, y, n)
 }

@@ -1,6 +1,6 @@
 // y = max(x, 0), NaN where x is NaN; dx = dy where y > 0, else 0.
 
-import { each, each_backward } from '../core/pointwise'
+import { each_backward_short, each_short } from '../core/pointwise'
 
 class Relu {
   @inline of(x: v128): v128 {
@@ -15,9 +15,9 @@ class ReluBackward {
 }
 
 export function relu(x: usize, y: usize, n: i32): void {
-  each<Relu>(x, y, n)
+  each_short<Relu>(x, y, n)
 }
 
 export function relu_backward(y: usize, dy: usize, dx: usize, n: i32): void {
-  each_backward<ReluBackward>(y, dy, dx, n)
+  each_backward_short<ReluBackward>(y, dy, dx, n)
 }

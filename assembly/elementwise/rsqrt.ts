@@ -1,6 +1,6 @@
 // y = 1 / √x; dx = −dy y³ / 2.
 
-import { each, each_backward } from '../core/pointwise'
+import { each_backward_short, each_short } from '../core/pointwise'
 
 class Rsqrt {
   @inline of(x: v128): v128 {
@@ -16,9 +16,9 @@ class RsqrtBackward {
 }
 
 export function rsqrt(x: usize, y: usize, n: i32): void {
-  each<Rsqrt>(x, y, n)
+  each_short<Rsqrt>(x, y, n)
 }
 
 export function rsqrt_backward(y: usize, dy: usize, dx: usize, n: i32): void {
-  each_backward<RsqrtBackward>(y, dy, dx, n)
+  each_backward_short<RsqrtBackward>(y, dy, dx, n)
 }

@@ -1,7 +1,7 @@
 // y = 1 / (1 + e^−x); dx = dy y (1 − y).
 
 import { sigmoid_f32x4 } from '../core/math'
-import { each, each_backward } from '../core/pointwise'
+import { each, each_backward_short } from '../core/pointwise'
 
 class Sigmoid {
   @inline of(x: v128): v128 {
@@ -20,5 +20,5 @@ export function sigmoid(x: usize, y: usize, n: i32): void {
 }
 
 export function sigmoid_backward(y: usize, dy: usize, dx: usize, n: i32): void {
-  each_backward<SigmoidBackward>(y, dy, dx, n)
+  each_backward_short<SigmoidBackward>(y, dy, dx, n)
 }

@@ -1,6 +1,6 @@
 // y = √x; dx = dy / (2y).
 
-import { each, each_backward } from '../core/pointwise'
+import { each_backward_short, each_short } from '../core/pointwise'
 
 class Sqrt {
   @inline of(x: v128): v128 {
@@ -15,9 +15,9 @@ class SqrtBackward {
 }
 
 export function sqrt(x: usize, y: usize, n: i32): void {
-  each<Sqrt>(x, y, n)
+  each_short<Sqrt>(x, y, n)
 }
 
 export function sqrt_backward(y: usize, dy: usize, dx: usize, n: i32): void {
-  each_backward<SqrtBackward>(y, dy, dx, n)
+  each_backward_short<SqrtBackward>(y, dy, dx, n)
 }

@@ -1,7 +1,7 @@
 // y = tanh x; dx = dy (1 − y²).
 
 import { tanh_f32x4 } from '../core/math'
-import { each, each_backward } from '../core/pointwise'
+import { each, each_backward_short } from '../core/pointwise'
 
 class Tanh {
   @inline of(x: v128): v128 {
@@ -20,5 +20,5 @@ export function tanh(x: usize, y: usize, n: i32): void {
 }
 
 export function tanh_backward(y: usize, dy: usize, dx: usize, n: i32): void {
-  each_backward<TanhBackward>(y, dy, dx, n)
+  each_backward_short<TanhBackward>(y, dy, dx, n)
 }

@@ -56,17 +56,3 @@ export function add_products(dy: usize, x: usize, mean: f32, rstd: f32, sums: us
     store<f32>(sums + at, load<f32>(sums + at) + product)
   }
 }
-
-/** sums[j] += dy[j] */
-@inline
-export function add_row(dy: usize, sums: usize, cols: i32): void {
-  let j = 0
-  for (; j <= cols - 4; j += 4) {
-    const at = <usize>j << 2
-    v128.store(sums + at, f32x4.add(v128.load(sums + at), v128.load(dy + at)))
-  }
-  for (; j < cols; j++) {
-    const at = <usize>j << 2
-    store<f32>(sums + at, load<f32>(sums + at) + load<f32>(dy + at))
-  }
-}

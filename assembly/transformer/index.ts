@@ -1,4 +1,4 @@
-export { layer_norm, layer_norm_dbias, layer_norm_dweight, layer_norm_dx } from './layer_norm'
+export { layer_norm, layer_norm_dweight, layer_norm_dx } from './layer_norm'
 export { rms_norm, rms_norm_dweight, rms_norm_dx } from './rms_norm'
 export { attention, attention_scratch } from './attention'
 export { attention_backward, attention_backward_scratch } from './attention_backward'
@@ -18,3 +18,4 @@ export {
 } from './kl_div'
 export { swiglu, swiglu_backward } from './swiglu'
 export { embedding_backward } from './embedding'
+export { rope } from './rope'

@@ -1,7 +1,7 @@
 // Normalisation of each row to mean 0 and variance 1, y = (x - mean) r weight + bias,
 // r = 1 / sqrt(variance + eps), and its gradients. Formulas: src/ops/layer_norm.ts.
 
-import { add_products, add_row, block_sums, columns_clear, columns_flush, columns_write, ROWS } from './columns'
+import { add_products, block_sums, columns_clear, columns_flush, columns_write, ROWS } from './columns'
 import { products, row_sum } from './rows'
 
 /** y[j] = ((x[j] - mean) r) weight[j] + bias[j]; without weight or bias the step is left out. */
@@ -142,25 +142,4 @@ export function layer_norm_dweight(
     rstd += 4
   }
   columns_write(scratch, dweight, cols)
-}
-
-/** dbias [cols] = Σ dy over the rows; scratch: 3 cols floats. */
-export function layer_norm_dbias(
-  dy: usize,
-  dbias: usize,
-  rows: i32,
-  cols: i32,
-  scratch: usize,
-): void {
-  const step = <usize>cols << 2
-  const sums = block_sums(scratch, cols)
-  columns_clear(scratch, cols)
-  for (let row = 0; row < rows; row++) {
-    add_row(dy, sums, cols)
-    if (row % ROWS == ROWS - 1 || row == rows - 1) {
-      columns_flush(scratch, cols)
-    }
-    dy += step
-  }
-  columns_write(scratch, dbias, cols)
 }

@@ -13,6 +13,7 @@ import { LowrankError } from '../core/errors.ts'
 import { defineOp, type Op, type OpContext } from '../core/op.ts'
 import { countOf, formatShape, type Shape, sameShape } from '../core/shape.ts'
 import type { Tensor } from '../core/tensor.ts'
+import { linearReference } from './linear.ts'
 
 export interface LayerNormKernels {
   /** y [rows, cols], mean [rows] and rstd [rows]. */
@@ -51,8 +52,8 @@ export interface LayerNormKernels {
     cols: number,
     scratch: Floats,
   ): void
-  /** dbias [cols]; scratch: 3 · cols floats. */
-  layer_norm_dbias(dy: Floats, dbias: Floats, rows: number, cols: number, scratch: Floats): void
+  /** dbias [cols]. */
+  sum_rows(dy: Floats, dbias: Floats, rows: number, cols: number): void
 }
 
 export const layerNormReference: LayerNormKernels = {
@@ -104,14 +105,7 @@ export const layerNormReference: LayerNormKernels = {
     }
   },
 
-  layer_norm_dbias(dy, dbias, rows, cols) {
-    for (let j = 0; j < cols; j++) {
-      dbias[j] = 0
-      for (let row = 0; row < rows; row++) {
-        dbias[j] += dy[row * cols + j]
-      }
-    }
-  },
+  sum_rows: linearReference.sum_rows,
 }
 
 export interface LayerNormOptions {
@@ -204,8 +198,7 @@ function gradientOfBias(
 ): Tensor {
   const { rows, cols } = rowsOf(x, normalized)
   const dbias = context.empty(normalized)
-  const scratch = context.scratch(3 * cols)
-  context.kernels.layer_norm_dbias(context.floats(dy), context.floats(dbias), rows, cols, scratch)
+  context.kernels.sum_rows(context.floats(dy), context.floats(dbias), rows, cols)
   return dbias
 }
 

@@ -9,7 +9,7 @@ import type { Floats } from '../core/backend.ts'
 import { dims } from '../core/dims.ts'
 import { LowrankError } from '../core/errors.ts'
 import { defineOp, type Op, type OpContext } from '../core/op.ts'
-import { broadcastShapes, countOf, formatShape, type Shape, stridesOf } from '../core/shape.ts'
+import { broadcastShapes, formatShape, type Shape, stridesOf } from '../core/shape.ts'
 import type { Tensor } from '../core/tensor.ts'
 import { reshape } from './reshape.ts'
 
@@ -287,27 +287,36 @@ export const matmulOp: Op<
 })
 
 type Last<S extends Shape> = S extends readonly [...infer _, infer L extends number] ? L : number
+
+/** K of a right operand: [K], or [..., K, N]. */
+type Inner<B extends Shape> = B extends readonly [infer K extends number]
+  ? K
+  : B extends readonly [...unknown[], infer K extends number, number]
+    ? K
+    : number
+
+/** The sizes where b has at most two axes; with more the batches broadcast, and only the run knows. */
 type MatmulShape<A extends Shape, B extends Shape> = A extends readonly [
-  infer M extends number,
+  ...infer Rows extends readonly number[],
   number,
 ]
-  ? B extends readonly [number, infer N extends number]
-    ? readonly [M, N]
-    : Shape
+  ? B extends readonly [number]
+    ? readonly [...Rows]
+    : B extends readonly [number, infer N extends number]
+      ? readonly [...Rows, N]
+      : Shape
   : Shape
 
 /** `unknown` where the literal inner sizes fit, else a message in place of a type. */
-type Fits<A extends Shape, B extends Shape> = B extends readonly [infer K extends number, number]
-  ? number extends K | Last<A>
+type Fits<A extends Shape, B extends Shape> = number extends Inner<B> | Last<A>
+  ? unknown
+  : Inner<B> extends Last<A>
     ? unknown
-    : K extends Last<A>
-      ? unknown
-      : `matmul: inner sizes differ: ${Last<A>} and ${K}`
-  : unknown
+    : `matmul: inner sizes differ: ${Last<A>} and ${Inner<B>}`
 
 /**
  * The matrix product of a [..., M, K] and b [..., K, N]: [..., M, N]. One-dimensional operands are
- * taken as a row (a) or a column (b), as in `torch.matmul`. Throws a `shape` error.
+ * taken as a row (a) or a column (b), as in `torch.matmul`, transposed or not. Throws a `shape` error.
  *
  * @example
  * ```ts
@@ -326,12 +335,14 @@ export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tenso
   if (a.shape.length > 1 && b.shape.length > 1) {
     return matmulOp([a, b], options)
   }
-  if (countOf(a.shape) === 0 && a.shape.length === 0) {
+  if (a.shape.length === 0 || b.shape.length === 0) {
     throw new LowrankError('shape', 'matmul: expected at least one axis, got a scalar')
   }
   const left = a.shape.length === 1 ? reshape(a, [1, a.shape[0]]) : a
   const right = b.shape.length === 1 ? reshape(b, [b.shape[0], 1]) : b
-  const y = matmulOp([left, right], options)
+  const transposeA = options.transposeA && left === a
+  const transposeB = options.transposeB && right === b
+  const y = matmulOp([left, right], { transposeA, transposeB })
   const keepRow = a.shape.length > 1 ? y.shape.slice(0, -1) : y.shape.slice(0, -2)
   const shape = b.shape.length === 1 ? keepRow : [...keepRow, ...y.shape.slice(-1)]
   return reshape(y, shape)

@@ -1,4 +1,6 @@
 import { readdirSync } from 'node:fs'
+import { basename } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { defineConfig, type UserConfig } from 'tsdown'
 
 const binaries = readdirSync('src/backends/wasm/binaries').map(
@@ -13,8 +15,10 @@ const shared = {
   fixedExtension: false,
 } as const
 
+const source = (file: string): string => fileURLToPath(new URL(file, import.meta.url))
+
 // The library keeps its modules apart, so that every entry shares one copy of each. The command line
-// is one file with its dependencies inside; it imports the library as any other program would.
+// is a bundle of its own, with its dependencies inside.
 const config: UserConfig[] = [
   {
     ...shared,
@@ -30,8 +34,22 @@ const config: UserConfig[] = [
     dts: true,
     clean: true,
     platform: 'neutral',
-    external: [/^#kernels/, /^node:/],
-    noExternal: ['@huggingface/tokenizers'],
+    deps: { neverBundle: [/^#kernels/, /^node:/], alwaysBundle: ['@huggingface/tokenizers'] },
+  },
+  {
+    ...shared,
+    entry: { main: 'src/cli/main.ts' },
+    outDir: 'dist/cli',
+    dts: false,
+    clean: false,
+    platform: 'node',
+    alias: {
+      '#kernels': source('src/backends/wasm/default.ts'),
+      ...Object.fromEntries(
+        binaries.map(file => [`#kernels/${basename(file, '.ts')}`, source(file)]),
+      ),
+    },
+    deps: { alwaysBundle: [/^(?!node:)/] },
   },
 ]
 

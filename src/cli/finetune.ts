@@ -48,6 +48,7 @@ export interface FinetuneArguments {
   readonly seed: number
   readonly maxMemory?: number
   readonly samples: number
+  readonly sampleData?: string
   readonly report?: string
   readonly resume: boolean
   readonly overwrite: boolean
@@ -95,6 +96,10 @@ function planned(
     )
   }
   return plan
+}
+
+async function readOptional(path: string | undefined): Promise<Example[] | undefined> {
+  return path === undefined ? undefined : readExamples(path)
 }
 
 function hasCompletion(example: Example): example is CompletionExample {
@@ -225,8 +230,8 @@ export async function runFinetune(args: FinetuneArguments, output: Output): Prom
   await target.checkWritable({ overwrite: args.overwrite })
   const loaded = await openModel(args.model)
   const data = await readExamples(args.data)
-  const evalData = args.evalData === undefined ? undefined : await readExamples(args.evalData)
-  const shown = evalData ?? data
+  const evalData = await readOptional(args.evalData)
+  const shown = (await readOptional(args.sampleData)) ?? evalData ?? data
   manualSeed(args.seed)
   const before = await samplesOf(loaded, shown, args.samples)
   attach(loaded.model, loraConfig(args))

@@ -27,7 +27,12 @@ function count(text: string): number {
   return value
 }
 
-const UNITS: Readonly<Record<string, number>> = { '': 1, k: 1024, m: 1024 * 1024, g: 1024 * 1024 * 1024 }
+const UNITS: Readonly<Record<string, number>> = {
+  '': 1,
+  k: 1024,
+  m: 1024 * 1024,
+  g: 1024 * 1024 * 1024,
+}
 
 function bytes(text: string): number {
   const match = /^([\d.]+)\s*([kmg]?)b?$/i.exec(text)
@@ -100,6 +105,7 @@ function finetuneCommand(program: Command): void {
     .option('--seed <n>', 'seed of everything random', number, seed)
     .option('--max-memory <size>', 'refuse to start above this, e.g. 512M', bytes)
     .option('--samples <n>', 'examples shown before and after in the report', count, 8)
+    .option('--sample-data <file>', 'where they come from (default: --eval-data, else --data)')
     .option('--report <file>', 'where the report goes (default: beside the adapter)')
     .option('--resume', 'go on with a run that was stopped', false)
     .option('--overwrite', 'replace what is in the output directory', false)
@@ -151,11 +157,9 @@ function mergeCommand(program: Command): void {
     .requiredOption('--adapter <dir>', 'PEFT adapter')
     .requiredOption('--out <dir>', 'where the model goes')
     .addOption(
-      new Option('--dtype <name>', "element type (default: each weight's own)").choices([
-        'float32',
-        'float16',
-        'bfloat16',
-      ]),
+      new Option('--dtype <name>', 'element type; half precision rounds the update')
+        .choices(['float32', 'float16', 'bfloat16'])
+        .default('float32'),
     )
     .option('--overwrite', 'replace what is in the output directory', false)
     .action(action<MergeArguments>(runMerge))

@@ -10,7 +10,7 @@ export interface MergeArguments {
   readonly model: string
   readonly adapter: string
   readonly out: string
-  readonly dtype?: 'float32' | 'float16' | 'bfloat16'
+  readonly dtype: 'float32' | 'float16' | 'bfloat16'
   readonly overwrite: boolean
 }
 
@@ -19,7 +19,7 @@ export async function runMerge(args: MergeArguments, output: Output): Promise<vo
   const target = directory(args.out)
   await target.checkWritable({ overwrite })
   const { model } = await openModel(args.model, args.adapter)
-  mergeAndUnload(model)
+  mergeAndUnload(model, { dtype })
   await saveModel(model, target, { overwrite, dtype, source: directory(args.model) })
   output.event('merged', { model: args.out })
   output.text(`Merged model: ${args.out}`)

@@ -20,6 +20,6 @@ export {
   saveAdapter,
 } from './files/peft.ts'
 export { deltaWeight, LoraLinear, type LoraState } from './linear.ts'
-export { merge, mergeAndUnload, unmerge } from './merge.ts'
+export { type MergeAndUnloadOptions, merge, mergeAndUnload, unmerge } from './merge.ts'
 export { type Plan, type PlannedLayer, plan } from './plan.ts'
 export { ALL_LINEAR, DEFAULT_TARGETS } from './targets.ts'

@@ -1,6 +1,7 @@
 // A linear layer under low-rank adapters: y = x·Wᵀ + b + Σ s·(dropout(x)·Aᵀ)·Bᵀ (Hu et al. 2021,
 // arXiv 2106.09685). It wraps the layer, which does not know; each adapter is one record.
 
+import type { DType } from '../core/dtype.ts'
 import { LowrankError } from '../core/errors.ts'
 import { isRecording } from '../core/op.ts'
 import { Parameter } from '../core/parameter.ts'
@@ -112,11 +113,11 @@ export class LoraLinear extends Module {
   }
 
   /**
-   * An ordinary linear layer with W + Σ s·B·A; the wrapper and its base stay as they are. A
-   * half-precision base is added to in float32, then rounded.
+   * An ordinary linear layer with W + Σ s·B·A; the wrapper and its base stay as they are. The sum
+   * is formed in float32 and rounded to the base's dtype, or to the one that is asked for.
    */
-  merge(selection?: AdapterSelection): Linear {
-    return mergedLinear(this.base, this.states(selection))
+  merge(selection?: AdapterSelection, dtype: DType = this.base.weight.dtype): Linear {
+    return mergedLinear(this.base, this.states(selection), dtype)
   }
 }
 
@@ -174,7 +175,7 @@ export function deltaWeight({ A, B, scaling }: LoraState): Tensor {
   return mul(matmul(B as Tensor, A as Tensor, {}), scaling)
 }
 
-function mergedLinear(base: Linear, states: readonly LoraState[]): Linear {
+function mergedLinear(base: Linear, states: readonly LoraState[], dtype: DType): Linear {
   const { weight, bias, inFeatures, outFeatures } = base
   const wide = scoped(() => {
     let sum: Tensor = weight
@@ -192,18 +193,17 @@ function mergedLinear(base: Linear, states: readonly LoraState[]): Linear {
     bias: wide.bias !== undefined,
     backend: weight.backend,
   })
-  plain.weight = asParameter(wide.weight, weight)
+  plain.weight = asParameter(wide.weight, dtype)
   if (wide.bias) {
-    plain.bias = asParameter(wide.bias, bias ?? weight)
+    plain.bias = asParameter(wide.bias, dtype)
   }
   return plain
 }
 
-/** Plain elements as a frozen parameter of the same dtype as the one they replace. */
-function asParameter(x: Tensor, like: Parameter): Parameter {
-  const data = x === like ? like.bits() : x.dataSync()
-  const { dtype, backend } = like
-  return new Parameter(data, x.shape, { dtype, backend, requiresGrad: false })
+/** Elements as a frozen parameter of their own; those of a half-precision base keep their bits. */
+function asParameter(x: Tensor, dtype: DType): Parameter {
+  const data = x.dtype === dtype ? x.bits() : x.dataSync()
+  return new Parameter(data, x.shape, { dtype, backend: x.backend, requiresGrad: false })
 }
 
 /** Throws a `target` error unless every named adapter exists on one of the layers. */

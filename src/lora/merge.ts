@@ -1,6 +1,7 @@
 // Folding adapters into plain weights: W' = W + Σ s·B·A. The base is kept, so that unmerging gives
 // its bytes back exactly; `mergeAndUnload` is for those who will not.
 
+import type { DType } from '../core/dtype.ts'
 import type { Module } from '../nn/module.ts'
 import type { AdapterSelection } from './active.ts'
 import { adapterConfigs, loraLayers } from './adapters.ts'
@@ -35,15 +36,21 @@ export function unmerge(model: Module): void {
   }
 }
 
+export interface MergeAndUnloadOptions {
+  readonly adapter?: AdapterSelection
+  /** The dtype of the merged weights; that of each base weight if absent. */
+  readonly dtype?: DType
+}
+
 /**
  * Replaces every wrapper by an ordinary layer with the merged weight and frees base and adapters.
  * Returns the model; for a single wrapped layer, the plain one.
  */
-export function mergeAndUnload(model: Module, selection?: AdapterSelection): Module {
+export function mergeAndUnload(model: Module, options: MergeAndUnloadOptions = {}): Module {
   let result = model
   const before = model.parameters()
   for (const { path, layer } of loraLayers(model)) {
-    const plain = layer.merge(selection)
+    const plain = layer.merge(options.adapter, options.dtype)
     layer.merged?.dispose()
     const owner = model.ownerOf(path)
     if (owner) {

@@ -41,7 +41,7 @@ async function check(
     maxNewTokens: json.max_new_tokens,
     eosTokenIds,
     padTokenId: json.pad_token_id,
-    repetitionPenalty: json.repetition_penalty,
+    repetitionPenalty: json.repetition_penalty ?? 1,
     adapter: adapter === 'base' ? null : 'default',
   })) {
     for (let row = 0; row < rows; row++) {

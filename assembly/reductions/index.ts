@@ -1,11 +1,9 @@
-// Reductions beside the sum, softmax, and elements picked by an index: a family of its own, so that an
-// import of linear layers, losses and optimizers does not pay for it.
+// Reductions beside the sum, and softmax: a family of its own, so that an import of linear layers, losses
+// and optimizers does not pay for it.
 
 export { amax_backward } from './amax'
 export { argmax } from './argmax'
 export { cumsum } from './cumsum'
-export { gather, scatter_add } from './gather'
-export { index_add, index_select } from './index_select'
 export { log_softmax, log_softmax_backward } from './log_softmax'
 export { logsumexp, logsumexp_backward } from './logsumexp'
 export { prod, prod_backward } from './prod'

@@ -2,7 +2,6 @@
 // an index of y's shape. The gradient goes back where elements came from, summed over repeats:
 // dx[o, index[o, k, i], i] += dy[o, k, i].
 
-import { binary } from '#kernels/reductions'
 import type { Floats, Ints } from '../core/backend.ts'
 import { LowrankError } from '../core/errors.ts'
 import { defineOp, type Op } from '../core/op.ts'
@@ -69,7 +68,6 @@ export const gatherOp: Op<
 > = /* @__PURE__ */ defineOp({
   name: 'gather',
   reference: gatherReference,
-  binary,
 
   forward(context, [x, index], { axis }) {
     const { outer, size, inner } = splitAt(x.shape, axis)

@@ -1,7 +1,6 @@
 // indexSelect: y[o, k, :] = x[o, index[k], :] along the middle of x [outer, size, inner]. The gradient
 // goes back where slices came from, summed over repeats: dx[o, index[k], :] += dy[o, k, :].
 
-import { binary } from '#kernels/reductions'
 import { dims } from '../core/dims.ts'
 import { defineOp, type Op } from '../core/op.ts'
 import type { Shape } from '../core/shape.ts'
@@ -54,7 +53,6 @@ export const indexSelectOp: Op<
 > = /* @__PURE__ */ defineOp({
   name: 'indexSelect',
   reference: indexSelectReference,
-  binary,
 
   forward(context, [x, index], { axis }) {
     const { outer, size, inner } = splitAt(x.shape, axis)

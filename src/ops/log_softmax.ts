@@ -65,7 +65,7 @@ export const logSoftmaxOp: RowMapOp<LogSoftmaxKernels> =
  * ```ts
  * import { logSoftmax, tensor } from 'lowrank'
  *
- * console.log(logSoftmax(tensor([0, 0], [2])).dataSync()) // Float32Array [-0.6931…, -0.6931…]
+ * console.log(logSoftmax(tensor([0, 0], [2])).dataSync()[0]) // -0.6931471824645996
  * ```
  */
 export function logSoftmax(x: Tensor, options: AxisOptions = {}): Tensor {

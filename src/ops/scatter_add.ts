@@ -1,7 +1,6 @@
 // scatterAdd: y = x, and then y[o, index[o, k, i], i] += src[o, k, i] along the middle of
 // x [outer, size, inner]. dx = dy, dsrc[o, k, i] = dy[o, index[o, k, i], i].
 
-import { binary } from '#kernels/reductions'
 import { LowrankError } from '../core/errors.ts'
 import { defineOp, type Op } from '../core/op.ts'
 import { formatShape } from '../core/shape.ts'
@@ -25,7 +24,6 @@ export const scatterAddOp: Op<
 > = /* @__PURE__ */ defineOp({
   name: 'scatterAdd',
   reference: gatherReference,
-  binary,
 
   forward(context, [x, index, src], { axis }) {
     const { outer, size, inner } = splitAt(x.shape, axis)

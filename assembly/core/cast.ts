@@ -23,28 +23,61 @@ export function element_size(format: i32): i32 {
   return (format & 3) == F32 ? 4 : 2
 }
 
-/** f16 bits in the upper half of each 32-bit lane, the lower half zero, to f32. */
+// A half is widened as two 16-bit halves of its f32, eight at a time. The exponent of an f16 is then
+// 112 too small, which one product puts right, for subnormals too; an infinity or NaN has its
+// exponent filled up before, so that it stays what it is.
+
 @inline
-function widen_f16(x: v128): v128 {
-  const bits = v128.and(i32x4.shr_s(x, 3), i32x4.splat(0x8fffe000))
-  const value = f32x4.mul(bits, f32x4.splat(reinterpret<f32>(0x77800000)))
-  const magnitude = v128.and(bits, i32x4.splat(0x7fffffff))
-  const special = i32x4.gt_s(magnitude, i32x4.splat(0x0f7fffff))
-  return v128.or(value, v128.and(special, i32x4.splat(0x7f800000)))
+function lower_bits<T>(x: v128): v128 {
+  return isSigned<T>() ? i32x4.splat(0) : i16x8.shl(x, 13)
+}
+
+@inline
+function upper_bits<T>(x: v128): v128 {
+  if (isSigned<T>()) {
+    return x
+  }
+  const exponent = i16x8.splat(0x7c00)
+  const special = i16x8.eq(v128.and(x, exponent), exponent)
+  const bits = v128.and(i16x8.shr_s(x, 3), i16x8.splat(<i16>0x8fff))
+  return v128.or(bits, v128.and(special, i16x8.splat(0x7f80)))
+}
+
+@inline
+function scaled<T>(bits: v128): v128 {
+  return isSigned<T>() ? bits : f32x4.mul(bits, f32x4.splat(reinterpret<f32>(0x77800000)))
 }
 
 /** The first four of eight halves, as f32. */
 @inline
 function widen_low<T>(x: v128): v128 {
-  const bits = v128.shuffle<u16>(i32x4.splat(0), x, 0, 8, 1, 9, 2, 10, 3, 11)
-  return isSigned<T>() ? bits : widen_f16(bits)
+  const bits = v128.shuffle<u16>(lower_bits<T>(x), upper_bits<T>(x), 0, 8, 1, 9, 2, 10, 3, 11)
+  return scaled<T>(bits)
 }
 
 /** The last four of eight halves, as f32. */
 @inline
 function widen_high<T>(x: v128): v128 {
-  const bits = v128.shuffle<u16>(i32x4.splat(0), x, 4, 12, 5, 13, 6, 14, 7, 15)
-  return isSigned<T>() ? bits : widen_f16(bits)
+  const bits = v128.shuffle<u16>(lower_bits<T>(x), upper_bits<T>(x), 4, 12, 5, 13, 6, 14, 7, 15)
+  return scaled<T>(bits)
+}
+
+/** The eight halves at `x`, once for both of the following; f32 are loaded there. */
+@inline
+export function load8<T>(x: usize): v128 {
+  return isFloat<T>() ? i32x4.splat(0) : v128.load(x)
+}
+
+/** Elements 0 to 3 of the eight at `x` as f32. */
+@inline
+export function low<T>(x: usize, halves: v128): v128 {
+  return isFloat<T>() ? v128.load(x) : widen_low<T>(halves)
+}
+
+/** Elements 4 to 7 of the eight at `x` as f32. */
+@inline
+export function high<T>(x: usize, halves: v128): v128 {
+  return isFloat<T>() ? v128.load(x, 16) : widen_high<T>(halves)
 }
 
 /** Elements 0 to 3 at `x` as f32. */
@@ -53,34 +86,21 @@ export function load4<T>(x: usize): v128 {
   return isFloat<T>() ? v128.load(x) : widen_low<T>(v128.load64_zero(x))
 }
 
-/** Elements 0 to 3 of the eight at `x` as f32. */
-@inline
-export function load_low<T>(x: usize): v128 {
-  return isFloat<T>() ? v128.load(x) : widen_low<T>(v128.load(x))
-}
-
-/** Elements 4 to 7 of the eight at `x` as f32. */
-@inline
-export function load_high<T>(x: usize): v128 {
-  return isFloat<T>() ? v128.load(x, 16) : widen_high<T>(v128.load(x))
-}
-
 /** The element at `x` as f32. */
 @inline
 export function load1<T>(x: usize): f32 {
-  if (isFloat<T>()) {
-    return load<f32>(x)
-  }
-  const bits = i32x4.splat((<i32>load<u16>(x)) << 16)
-  return f32x4.extract_lane(isSigned<T>() ? bits : widen_f16(bits), 0)
+  return isFloat<T>()
+    ? load<f32>(x)
+    : f32x4.extract_lane(widen_low<T>(i16x8.splat(load<i16>(x))), 0)
 }
 
 function widen_as<T>(x: usize, y: usize, n: i32): void {
   const end = y + ((<usize>n) << 2)
   const last = y + ((<usize>(n & ~7)) << 2)
   while (y < last) {
-    v128.store(y, load_low<T>(x))
-    v128.store(y, load_high<T>(x), 16)
+    const halves = load8<T>(x)
+    v128.store(y, low<T>(x, halves))
+    v128.store(y, high<T>(x, halves), 16)
     x += 8 * sizeof<T>()
     y += 32
   }

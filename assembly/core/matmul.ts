@@ -9,8 +9,9 @@
 
 import { BF16, Brain, element_size, F16, F32, Half, PANELS } from './cast'
 import { ACCUMULATE, COLUMNS, HEAD, Job, LEAVE, RAW_STEP, RESUME, ZEROS } from './job'
-import { pack_b, pack_strips } from './pack'
-import { columns_of_3, columns_of_4, pair, rows_of_3, rows_of_4, single } from './tile'
+import { pack_a, pack_b } from './pack'
+import { row_by_rows } from './row'
+import { pair, single, tiles_rows, tiles_strips } from './tile'
 
 // Rows of A in a block (its K block stays in L2) and k in a block (a panel of it stays in L1).
 const ROWS: i32 = 320
@@ -20,6 +21,9 @@ const DEPTH: i32 = 512
 const RAW: i32 = ROWS * COLUMNS
 const PACKED_B: i32 = DEPTH * 32
 const PACKED_A: i32 = DEPTH * ROWS
+
+// From this width on A is packed into strips, which saves the tile three pointers.
+const WIDE: i32 = 64
 
 // Up to this depth tiles follow each other along C's rows, above it down its columns.
 const SHALLOW: i32 = 64
@@ -36,10 +40,9 @@ function share(n: i32, limit: i32, unit: i32): i32 {
   return ((size + unit - 1) / unit) * unit
 }
 
-/** One or two rows against panels in `dtype`. */
-function few_rows(
+/** One row against panels in `dtype`. */
+function one_row(
   job: Job,
-  R: i32,
   dtype: i32,
   panels: i32,
   a: usize,
@@ -47,15 +50,26 @@ function few_rows(
   c: usize,
   raw: usize,
 ): void {
-  if (R == 1) {
-    if (dtype == F32) {
-      single<f32>(job, panels, a, b, c, raw)
-    } else if (dtype == F16) {
-      single<Half>(job, panels, a, b, c, raw)
-    } else {
-      single<Brain>(job, panels, a, b, c, raw)
-    }
-  } else if (dtype == F32) {
+  if (dtype == F32) {
+    single<f32>(job, panels, a, b, c, raw)
+  } else if (dtype == F16) {
+    single<Half>(job, panels, a, b, c, raw)
+  } else {
+    single<Brain>(job, panels, a, b, c, raw)
+  }
+}
+
+/** Two rows against panels in `dtype`. */
+function two_rows(
+  job: Job,
+  dtype: i32,
+  panels: i32,
+  a: usize,
+  b: usize,
+  c: usize,
+  raw: usize,
+): void {
+  if (dtype == F32) {
     pair<f32>(job, panels, a, b, c, raw)
   } else if (dtype == F16) {
     pair<Half>(job, panels, a, b, c, raw)
@@ -64,11 +78,10 @@ function few_rows(
   }
 }
 
-/** `count` tiles of R = 3 or 4 rows, by which A goes on `aTile` bytes, against f32 panels. */
+/** `count` tiles of four rows against f32 panels; A goes on `aTile` bytes from tile to tile. */
 function many_rows(
   job: Job,
-  columns: bool,
-  R: i32,
+  strips: bool,
   aTile: usize,
   count: i32,
   panels: i32,
@@ -78,29 +91,58 @@ function many_rows(
   raw: usize,
 ): void {
   const along = job.depth <= SHALLOW
-  const cTile = <usize>R * job.cRow
-  const rawTile = <usize>R * RAW_STEP
+  const cTile = 4 * job.cRow
   job.aTile = along ? 0 : aTile
   job.bTile = along ? job.bNext : 0
   job.cTile = along ? 32 : cTile
-  job.rawTile = along ? 32 : rawTile
+  job.rawTile = along ? 32 : 4 * RAW_STEP
   const inner = along ? panels : count
   for (let i = along ? count : panels; i > 0; i--) {
-    if (columns) {
-      if (R == 4) {
-        columns_of_4(job, inner, a, b, c, raw)
-      } else {
-        columns_of_3(job, inner, a, b, c, raw)
-      }
-    } else if (R == 4) {
-      rows_of_4(job, inner, a, b, c, raw)
+    if (strips) {
+      tiles_strips(job, inner, a, b, c, raw)
     } else {
-      rows_of_3(job, inner, a, b, c, raw)
+      tiles_rows(job, inner, a, b, c, raw)
     }
     a += along ? aTile : 0
     b += along ? 0 : job.bNext
     c += along ? cTile : 32
-    raw += along ? rawTile : 32
+    raw += along ? 4 * RAW_STEP : 32
+  }
+}
+
+/** All rows of a block against `panels` panels: tiles of four rows, then two, then one. */
+function sweep(
+  job: Job,
+  tn: bool,
+  strips: usize,
+  rows: i32,
+  dtype: i32,
+  panels: i32,
+  a: usize,
+  b: usize,
+  c: usize,
+  raw: usize,
+): void {
+  const aStep = job.aStep
+  const count = rows >> 2
+  if (count > 0 && strips) {
+    job.aStep = 16
+    many_rows(job, true, (<usize>job.depth) << 4, count, panels, strips, b, c, raw)
+    job.aStep = aStep
+  } else if (count > 0) {
+    many_rows(job, tn, 4 * job.aRow, count, panels, a, b, c, raw)
+  }
+  a += <usize>(rows & ~3) * job.aRow
+  c += <usize>(rows & ~3) * job.cRow
+  raw += <usize>(rows & ~3) * RAW_STEP
+  if (rows & 2) {
+    two_rows(job, dtype, panels, a, b, c, raw)
+    a += 2 * job.aRow
+    c += 2 * job.cRow
+    raw += 2 * RAW_STEP
+  }
+  if (rows & 1) {
+    one_row(job, dtype, panels, a, b, c, raw)
   }
 }
 
@@ -125,45 +167,6 @@ function finish_edge(
   }
 }
 
-/** All rows of a block against `panels` panels. */
-function sweep(
-  job: Job,
-  columns: bool,
-  packed: bool,
-  rows: i32,
-  dtype: i32,
-  panels: i32,
-  a: usize,
-  b: usize,
-  c: usize,
-  raw: usize,
-): void {
-  const count = (rows + 3) >> 2
-  let R = rows / count
-  let tall = rows - R * count
-  let short = count - tall
-  // The tall tiles are R + 1 rows high.
-  for (let kind = 0; kind < 2; kind++) {
-    const tiles = kind == 0 ? tall : short
-    const height = kind == 0 ? R + 1 : R
-    if (tiles > 0) {
-      let aTile = <usize>height * job.aRow
-      if (packed) {
-        aTile = (<usize>(height * job.depth)) << 2
-        job.aStep = height << 2
-      }
-      if (height < 3) {
-        few_rows(job, height, dtype, panels, a, b, c, raw)
-      } else {
-        many_rows(job, columns, height, aTile, tiles, panels, a, b, c, raw)
-      }
-      a += <usize>tiles * aTile
-      c += <usize>(tiles * height) * job.cRow
-      raw += <usize>(tiles * height) * RAW_STEP
-    }
-  }
-}
-
 function multiply(
   nt: bool,
   tn: bool,
@@ -181,6 +184,10 @@ function multiply(
   accumulate: i32,
   scratch: usize,
 ): void {
+  if (nt && M == 1 && format == F32) {
+    row_by_rows(a, b, bStep, c, N, K, alpha, accumulate, scratch)
+    return
+  }
   v128.store(scratch, i32x4.splat(0))
   v128.store(scratch, i32x4.splat(0), 16)
   v128.store(scratch, i32x4.splat(0), 32)
@@ -193,20 +200,23 @@ function multiply(
   const packedB = raw + (RAW << 2)
   const packedA = packedB + (PACKED_B << 2)
   const size = <usize>element_size(format)
-  const mSize = share(M, ROWS, 1)
-  const kSize = share(K, DEPTH, 8)
-  const nSize = K <= kSize ? N : COLUMNS
+  const mSize = share(M, ROWS, 4)
   const panels = (format & PANELS) != 0
   for (let m = 0; m < M; m += mSize) {
     const rows = min(mSize, M - m)
+    const inPlace = nt
+      ? panels && (format == (F32 | PANELS) || rows < 4)
+      : !panels && (rows < 4 || (rows == 4 && format == F32))
+    const alone = nt && rows > 3
+    const kSize = share(
+      K,
+      inPlace ? max(DEPTH, (PACKED_A / ((rows + 3) & ~3)) & ~7) : alone || rows >= 64 ? DEPTH : 192,
+      8,
+    )
+    const nSize = K <= kSize ? N : COLUMNS
     for (let n = 0, width = 0; n < N; n += width) {
       width = N - n < 8 ? N - n : min(nSize, (N - n) & ~7)
-      let direct = false
-      if (nt) {
-        direct = panels && (format == (F32 | PANELS) || rows < 3)
-      } else {
-        direct = !panels && width >= 8 && (rows < 3 || (rows <= 4 && format == F32))
-      }
+      const direct = inPlace && (nt || width >= 8)
       const to = c + <usize>m * cStep + ((<usize>n) << 2)
       let k = 0
       do {
@@ -218,23 +228,18 @@ function multiply(
           ? a + <usize>k * aStep + ((<usize>m) << 2)
           : a + <usize>m * aStep + ((<usize>k) << 2)
         job.aStep = tn ? aStep : 4
-        const packed = tn && rows > 2 && width > 8
-        if (packed) {
-          const count = (rows + 3) >> 2
-          const R = rows / count
-          const tall = rows - R * count
-          pack_strips(R + 1, block, aStep, tall, depth, packedA)
-          pack_strips(
-            R,
-            block + <usize>((tall * (R + 1)) << 2),
-            aStep,
-            count - tall,
-            depth,
-            packedA + <usize>((tall * (R + 1) * depth) << 2),
-          )
-          block = packedA
+        let strips: usize = 0
+        if (rows > 3 && width >= (tn ? 16 : WIDE)) {
+          strips = packedA
+          pack_a(tn, block, aStep, rows >> 2, depth, packedA)
         }
-        const group = direct ? width : (PACKED_B / max(depth, 1)) & ~7
+        const group = direct
+          ? width
+          : depth <= SHALLOW
+            ? (PACKED_B / max(depth, 1)) & ~7
+            : alone
+              ? 8
+              : 32
         for (let j = 0; j < width; j += group) {
           const columns = min(group, width - j)
           let panel = packedB
@@ -255,7 +260,7 @@ function multiply(
             panel = packedB
           }
           const at = (<usize>j) << 2
-          sweep(job, tn, packed, rows, dtype, (columns + 7) >> 3, block, panel, to + at, raw + at)
+          sweep(job, tn, strips, rows, dtype, (columns + 7) >> 3, block, panel, to + at, raw + at)
         }
         k += depth
       } while (k < K)

@@ -1,6 +1,6 @@
 // Packing of operands of a product, so that the register tile reads straight streams:
 //   B into f32 panels [K][8]: eight columns of the product side by side, k ascending
-//   A, where its rows are columns in memory (tn), into strips [K][R]
+//   A, where its rows are columns in memory (tn), into strips [K][4]
 // A panel of fewer than eight columns repeats its last column or leaves the rest as it was: those
 // lanes are computed and never stored.
 
@@ -12,86 +12,86 @@ import {
   Half,
   load1,
   load4,
-  load_high,
-  load_low,
+  high,
+  load8,
+  low,
   PANELS,
   widen,
 } from './cast'
 
-/** Stores the transpose of four rows of four as rows 32 bytes apart. */
+/** Stores the transpose of four rows of four into a strip [4][4], or into half a panel [4][8]. */
 @inline
-function store_transposed(r0: v128, r1: v128, r2: v128, r3: v128, out: usize): void {
+function store_transposed(panel: bool, r0: v128, r1: v128, r2: v128, r3: v128, out: usize): void {
   const low01 = v128.shuffle<f32>(r0, r1, 0, 4, 1, 5)
   const low23 = v128.shuffle<f32>(r2, r3, 0, 4, 1, 5)
-  v128.store(out, v128.shuffle<f64>(low01, low23, 0, 2))
-  v128.store(out, v128.shuffle<f64>(low01, low23, 1, 3), 32)
   const high01 = v128.shuffle<f32>(r0, r1, 2, 6, 3, 7)
   const high23 = v128.shuffle<f32>(r2, r3, 2, 6, 3, 7)
-  v128.store(out, v128.shuffle<f64>(high01, high23, 0, 2), 64)
-  v128.store(out, v128.shuffle<f64>(high01, high23, 1, 3), 96)
+  const k0 = v128.shuffle<f64>(low01, low23, 0, 2)
+  const k1 = v128.shuffle<f64>(low01, low23, 1, 3)
+  const k2 = v128.shuffle<f64>(high01, high23, 0, 2)
+  const k3 = v128.shuffle<f64>(high01, high23, 1, 3)
+  v128.store(out, k0)
+  if (panel) {
+    v128.store(out, k1, 32)
+    v128.store(out, k2, 64)
+    v128.store(out, k3, 96)
+  } else {
+    v128.store(out, k1, 16)
+    v128.store(out, k2, 32)
+    v128.store(out, k3, 48)
+  }
 }
 
-/** Four k of eight columns. */
-@inline
-function pack8x4<T>(
-  b0: usize,
-  b1: usize,
-  b2: usize,
-  b3: usize,
-  b4: usize,
-  b5: usize,
-  b6: usize,
-  b7: usize,
-  out: usize,
-): void {
-  store_transposed(load4<T>(b0), load4<T>(b1), load4<T>(b2), load4<T>(b3), out)
-  store_transposed(load4<T>(b4), load4<T>(b5), load4<T>(b6), load4<T>(b7), out + 16)
+/**
+ * Half a panel, four of eight columns, from `count` rows of K elements, `step` bytes apart, of which
+ * each eighth element lies `next` bytes after the one before. Eight rows at once were slower.
+ */
+function pack_half<T>(b: usize, step: usize, next: usize, count: i32, K: i32, out: usize): void {
+  const half = 4 * sizeof<T>()
+  let row0 = b
+  let row1 = b + <usize>min(1, count - 1) * step
+  let row2 = b + <usize>min(2, count - 1) * step
+  let row3 = b + <usize>min(3, count - 1) * step
+  for (let k = 8; k <= K; k += 8) {
+    store_transposed(true, load4<T>(row0), load4<T>(row1), load4<T>(row2), load4<T>(row3), out)
+    store_transposed(
+      true,
+      load4<T>(row0 + half),
+      load4<T>(row1 + half),
+      load4<T>(row2 + half),
+      load4<T>(row3 + half),
+      out + 128,
+    )
+    out += 256
+    row0 += next
+    row1 += next
+    row2 += next
+    row3 += next
+  }
+  for (let k = K & ~7; k < K; k++) {
+    for (let lane = 0; lane < count; lane++) {
+      store<f32>(out + ((<usize>lane) << 2), load1<T>(row0 + <usize>lane * step))
+    }
+    out += 32
+    row0 += sizeof<T>()
+  }
 }
 
 /**
  * A panel [K][8] from `count` <= 8 rows of K elements, `step` bytes apart, of which each eighth
  * element lies `next` bytes after the one before: 8 elements where rows are contiguous.
  */
-export function pack_rows<T>(b: usize, step: usize, next: usize, count: i32, K: i32, out: usize): void {
-  let b0 = b
-  let b1 = b + <usize>min(1, count - 1) * step
-  let b2 = b + <usize>min(2, count - 1) * step
-  let b3 = b + <usize>min(3, count - 1) * step
-  let b4 = b + <usize>min(4, count - 1) * step
-  let b5 = b + <usize>min(5, count - 1) * step
-  let b6 = b + <usize>min(6, count - 1) * step
-  let b7 = b + <usize>min(7, count - 1) * step
-  let k = 0
-  for (; k < (K & ~7); k += 8) {
-    pack8x4<T>(b0, b1, b2, b3, b4, b5, b6, b7, out)
-    const half = 4 * sizeof<T>()
-    pack8x4<T>(
-      b0 + half,
-      b1 + half,
-      b2 + half,
-      b3 + half,
-      b4 + half,
-      b5 + half,
-      b6 + half,
-      b7 + half,
-      out + 128,
-    )
-    out += 256
-    b0 += next
-    b1 += next
-    b2 += next
-    b3 += next
-    b4 += next
-    b5 += next
-    b6 += next
-    b7 += next
-  }
-  for (; k < K; k++) {
-    for (let lane = 0; lane < count; lane++) {
-      store<f32>(out + ((<usize>lane) << 2), load1<T>(b0 + <usize>lane * step))
-    }
-    out += 32
-    b0 += sizeof<T>()
+export function pack_rows<T>(
+  b: usize,
+  step: usize,
+  next: usize,
+  count: i32,
+  K: i32,
+  out: usize,
+): void {
+  pack_half<T>(b, step, next, min(4, count), K, out)
+  if (count > 4) {
+    pack_half<T>(b + 4 * step, step, next, count - 4, K, out + 16)
   }
 }
 
@@ -99,8 +99,9 @@ export function pack_rows<T>(b: usize, step: usize, next: usize, count: i32, K: 
 export function pack_columns<T>(b: usize, step: usize, count: i32, K: i32, out: usize): void {
   if (count == 8) {
     for (let k = 0; k < K; k++) {
-      v128.store(out, load_low<T>(b))
-      v128.store(out, load_high<T>(b), 16)
+      const halves = load8<T>(b)
+      v128.store(out, low<T>(b, halves))
+      v128.store(out, high<T>(b, halves), 16)
       out += 32
       b += step
     }
@@ -173,23 +174,53 @@ function pack_nt<T>(
   }
 }
 
-/** Strips [K][R] of A [K, M], `count` of them from a, k aStep bytes apart. */
-export function pack_strips(R: i32, a: usize, aStep: usize, count: i32, K: i32, out: usize): void {
-  for (let k = 0; k < K; k += CHUNK) {
-    const depth = min(CHUNK, K - k)
+/** A strip [K][4] of four columns of A [K, M], k aStep bytes apart. */
+function pack_strip_tn(a: usize, aStep: usize, K: i32, out: usize): void {
+  for (let k = 0; k < K; k++) {
+    v128.store(out, v128.load(a))
+    out += 16
+    a += aStep
+  }
+}
+
+/** A strip [K][4] of four rows of A [M, K], aStep bytes apart. */
+function pack_strip_nt(a: usize, aStep: usize, K: i32, out: usize): void {
+  let row0 = a
+  let row1 = row0 + aStep
+  let row2 = row1 + aStep
+  let row3 = row2 + aStep
+  let k = 0
+  for (; k < (K & ~3); k += 4) {
+    store_transposed(false, v128.load(row0), v128.load(row1), v128.load(row2), v128.load(row3), out)
+    out += 64
+    row0 += 16
+    row1 += 16
+    row2 += 16
+    row3 += 16
+  }
+  for (; k < K; k++) {
+    store<f32>(out, load<f32>(row0))
+    store<f32>(out, load<f32>(row1), 4)
+    store<f32>(out, load<f32>(row2), 8)
+    store<f32>(out, load<f32>(row3), 12)
+    out += 16
+    row0 += 4
+    row1 += 4
+    row2 += 4
+    row3 += 4
+  }
+}
+
+/** `count` strips [K][4] of four rows each of A [M, K], or of four columns of A [K, M] (tn). */
+export function pack_a(tn: bool, a: usize, aStep: usize, count: i32, K: i32, out: usize): void {
+  const chunk = tn ? CHUNK : K
+  for (let k = 0; k < K; k += chunk) {
     for (let strip = 0; strip < count; strip++) {
-      let from = a + <usize>k * aStep + <usize>((strip * R) << 2)
-      let to = out + <usize>(((strip * K + k) * R) << 2)
-      for (let i = 0; i < depth; i++) {
-        if (R == 4) {
-          v128.store(to, v128.load(from))
-        } else {
-          for (let lane = 0; lane < R; lane++) {
-            store<f32>(to + ((<usize>lane) << 2), load<f32>(from + ((<usize>lane) << 2)))
-          }
-        }
-        from += aStep
-        to += R << 2
+      const to = out + ((<usize>(strip * K + k)) << 4)
+      if (tn) {
+        pack_strip_tn(a + <usize>k * aStep + ((<usize>strip) << 4), aStep, min(chunk, K - k), to)
+      } else {
+        pack_strip_nt(a + <usize>(strip << 2) * aStep, aStep, K, to)
       }
     }
   }

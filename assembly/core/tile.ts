@@ -1,7 +1,7 @@
 // The register tiles of the products: sums of a·b over K steps, one accumulator per element, k
 // ascending, multiply then add. B comes in panels [K][8] (or as eight columns of a row-major
 // matrix), A by one splat per row and k.
-//   tiles   3 or 4 rows by one panel: 8 accumulators, 2 vectors of B, 4 splats and 1 product are
+//   tiles   4 rows by one panel: 8 accumulators, 2 vectors of B, 4 splats and 1 product are
 //           the 15 registers that engines leave to us on x64
 //   pair    2 rows by two panels, single: 1 row by four, so that enough additions overlap
 // Within a step the rows go down and results are stored going up: V8 11 orders pure operations
@@ -9,42 +9,48 @@
 // For the same reason alpha and the zeros that sums start from are read from memory: a
 // loop-invariant vector would occupy a register in the loop.
 
-import { load_high, load_low } from './cast'
+import { high, load8, low } from './cast'
 import { ACCUMULATE, Job, LEAVE, RAW_STEP, RESUME, zeros } from './job'
 
 @inline
-function multiply_add(sum: v128, x: v128, y: v128): v128 {
+export function multiply_add(sum: v128, x: v128, y: v128): v128 {
   return f32x4.add(sum, f32x4.mul(x, y))
+}
+
+/** Stores eight columns of a row. */
+@inline
+function put(c: usize, low: v128, high: v128): void {
+  v128.store(c, low)
+  v128.store(c, high, 16)
+}
+
+/** Adds eight columns of a row to what is stored. */
+@inline
+function put_sum(c: usize, low: v128, high: v128): void {
+  put(c, f32x4.add(v128.load(c), low), f32x4.add(v128.load(c, 16), high))
 }
 
 /** Stores eight columns of a row: alpha·sum, C + alpha·sum, or the raw sum. */
 @inline
 function finish(low: v128, high: v128, c: usize, job: Job): void {
-  if (!(job.flags & LEAVE)) {
-    const alpha = v128.load32_splat(changetype<usize>(job), offsetof<Job>('alpha'))
-    low = f32x4.mul(alpha, low)
-    high = f32x4.mul(alpha, high)
-    if (job.flags & ACCUMULATE) {
-      low = f32x4.add(v128.load(c), low)
-      high = f32x4.add(v128.load(c, 16), high)
-    }
+  if (job.flags & LEAVE) {
+    put(c, low, high)
+    return
   }
-  v128.store(c, low)
-  v128.store(c, high, 16)
+  const alpha = v128.load32_splat(changetype<usize>(job), offsetof<Job>('alpha'))
+  if (job.flags & ACCUMULATE) {
+    put_sum(c, f32x4.mul(alpha, low), f32x4.mul(alpha, high))
+  } else {
+    put(c, f32x4.mul(alpha, low), f32x4.mul(alpha, high))
+  }
 }
 
-/** `count` tiles of R rows; with `columns` the rows of A are columns in memory. */
+/**
+ * `count` tiles of four rows; with `strips` A comes as [K][4] (or as four columns of a row-major
+ * matrix), otherwise in rows.
+ */
 @inline
-function tiles(
-  R: i32,
-  columns: bool,
-  job: Job,
-  count: i32,
-  a: usize,
-  b: usize,
-  c: usize,
-  raw: usize,
-): void {
+function tiles(strips: bool, job: Job, count: i32, a: usize, b: usize, c: usize, raw: usize): void {
   for (let tile = 0; tile < count; tile++) {
     const resume = job.flags & RESUME
     const fromRow = resume ? RAW_STEP : 0
@@ -58,51 +64,66 @@ function tiles(
     let c20 = v128.load(from)
     let c21 = v128.load(from, 16)
     from += fromRow
-    let c30 = R > 3 ? v128.load(from) : c00
-    let c31 = R > 3 ? v128.load(from, 16) : c01
-    const aRow = job.aRow
+    let c30 = v128.load(from)
+    let c31 = v128.load(from, 16)
     const aStep = job.aStep
     const bStep = job.bStep
     const depth = job.depth
     let row0 = a
-    let row1 = row0 + aRow
-    let row2 = row1 + aRow
-    let row3 = row2 + aRow
+    let row1 = row0 + job.aRow
+    let row2 = row1 + job.aRow
+    let row3 = row2 + job.aRow
     let panel = b
     for (let k = 0; k < depth; k++) {
       const b0 = v128.load(panel)
       const b1 = v128.load(panel, 16)
-      let x = b0
-      if (R > 3) {
-        x = columns ? v128.load32_splat(row0, 12) : v128.load32_splat(row3)
-        c30 = multiply_add(c30, x, b0)
-        c31 = multiply_add(c31, x, b1)
-      }
-      x = columns ? v128.load32_splat(row0, 8) : v128.load32_splat(row2)
+      let x = strips ? v128.load32_splat(row0, 12) : v128.load32_splat(row3)
+      c30 = multiply_add(c30, x, b0)
+      c31 = multiply_add(c31, x, b1)
+      x = strips ? v128.load32_splat(row0, 8) : v128.load32_splat(row2)
       c20 = multiply_add(c20, x, b0)
       c21 = multiply_add(c21, x, b1)
-      x = columns ? v128.load32_splat(row0, 4) : v128.load32_splat(row1)
+      x = strips ? v128.load32_splat(row0, 4) : v128.load32_splat(row1)
       c10 = multiply_add(c10, x, b0)
       c11 = multiply_add(c11, x, b1)
       x = v128.load32_splat(row0)
       c00 = multiply_add(c00, x, b0)
       c01 = multiply_add(c01, x, b1)
       panel += bStep
-      row0 += columns ? aStep : 4
+      row0 += strips ? aStep : 4
       row1 += 4
       row2 += 4
       row3 += 4
     }
-    const leave = job.flags & LEAVE
-    let to = leave ? raw : c
-    const toRow = leave ? RAW_STEP : job.cRow
-    finish(c00, c01, to, job)
-    to += toRow
-    finish(c10, c11, to, job)
-    to += toRow
-    finish(c20, c21, to, job)
-    if (R > 3) {
-      finish(c30, c31, to + toRow, job)
+    if (job.flags & LEAVE) {
+      put(raw, c00, c01)
+      put(raw + RAW_STEP, c10, c11)
+      put(raw + 2 * RAW_STEP, c20, c21)
+      put(raw + 3 * RAW_STEP, c30, c31)
+    } else {
+      const alpha = v128.load32_splat(changetype<usize>(job), offsetof<Job>('alpha'))
+      const to1 = c + job.cRow
+      const to2 = to1 + job.cRow
+      const to3 = to2 + job.cRow
+      c00 = f32x4.mul(alpha, c00)
+      c01 = f32x4.mul(alpha, c01)
+      c10 = f32x4.mul(alpha, c10)
+      c11 = f32x4.mul(alpha, c11)
+      c20 = f32x4.mul(alpha, c20)
+      c21 = f32x4.mul(alpha, c21)
+      c30 = f32x4.mul(alpha, c30)
+      c31 = f32x4.mul(alpha, c31)
+      if (job.flags & ACCUMULATE) {
+        put_sum(c, c00, c01)
+        put_sum(to1, c10, c11)
+        put_sum(to2, c20, c21)
+        put_sum(to3, c30, c31)
+      } else {
+        put(c, c00, c01)
+        put(to1, c10, c11)
+        put(to2, c20, c21)
+        put(to3, c30, c31)
+      }
     }
     a += job.aTile
     b += job.bTile
@@ -111,23 +132,15 @@ function tiles(
   }
 }
 
-// Functions of their own: of calls that differ in a literal alone the optimizer makes one call with
-// a chosen operand, and the literal is lost.
+// Functions of their own: of two calls that differ in a literal alone the optimizer makes one call
+// with a chosen operand, and the literal is lost.
 
-export function rows_of_4(job: Job, count: i32, a: usize, b: usize, c: usize, raw: usize): void {
-  tiles(4, false, job, count, a, b, c, raw)
+export function tiles_rows(job: Job, count: i32, a: usize, b: usize, c: usize, raw: usize): void {
+  tiles(false, job, count, a, b, c, raw)
 }
 
-export function rows_of_3(job: Job, count: i32, a: usize, b: usize, c: usize, raw: usize): void {
-  tiles(3, false, job, count, a, b, c, raw)
-}
-
-export function columns_of_4(job: Job, count: i32, a: usize, b: usize, c: usize, raw: usize): void {
-  tiles(4, true, job, count, a, b, c, raw)
-}
-
-export function columns_of_3(job: Job, count: i32, a: usize, b: usize, c: usize, raw: usize): void {
-  tiles(3, true, job, count, a, b, c, raw)
+export function tiles_strips(job: Job, count: i32, a: usize, b: usize, c: usize, raw: usize): void {
+  tiles(true, job, count, a, b, c, raw)
 }
 
 /** One row against `panels` panels of T, four at a time. */
@@ -158,14 +171,18 @@ export function single<T>(job: Job, panels: i32, a: usize, b: usize, c: usize, r
     let panel3 = panel + 3 < panels ? panel2 + bNext : panel2
     for (let k = 0; k < depth; k++) {
       const x = v128.load32_splat(row)
-      c31 = multiply_add(c31, x, load_high<T>(panel3))
-      c30 = multiply_add(c30, x, load_low<T>(panel3))
-      c21 = multiply_add(c21, x, load_high<T>(panel2))
-      c20 = multiply_add(c20, x, load_low<T>(panel2))
-      c11 = multiply_add(c11, x, load_high<T>(panel1))
-      c10 = multiply_add(c10, x, load_low<T>(panel1))
-      c01 = multiply_add(c01, x, load_high<T>(panel0))
-      c00 = multiply_add(c00, x, load_low<T>(panel0))
+      let halves = load8<T>(panel3)
+      c31 = multiply_add(c31, x, high<T>(panel3, halves))
+      c30 = multiply_add(c30, x, low<T>(panel3, halves))
+      halves = load8<T>(panel2)
+      c21 = multiply_add(c21, x, high<T>(panel2, halves))
+      c20 = multiply_add(c20, x, low<T>(panel2, halves))
+      halves = load8<T>(panel1)
+      c11 = multiply_add(c11, x, high<T>(panel1, halves))
+      c10 = multiply_add(c10, x, low<T>(panel1, halves))
+      halves = load8<T>(panel0)
+      c01 = multiply_add(c01, x, high<T>(panel0, halves))
+      c00 = multiply_add(c00, x, low<T>(panel0, halves))
       row += aStep
       panel0 += bStep
       panel1 += bStep
@@ -214,16 +231,18 @@ export function pair<T>(job: Job, panels: i32, a: usize, b: usize, c: usize, raw
     for (let k = 0; k < depth; k++) {
       const x = v128.load32_splat(row0)
       const y = v128.load32_splat(row1)
-      let z = load_high<T>(panel1)
+      let halves = load8<T>(panel1)
+      let z = high<T>(panel1, halves)
       c13 = multiply_add(c13, y, z)
       c03 = multiply_add(c03, x, z)
-      z = load_low<T>(panel1)
+      z = low<T>(panel1, halves)
       c12 = multiply_add(c12, y, z)
       c02 = multiply_add(c02, x, z)
-      z = load_high<T>(panel0)
+      halves = load8<T>(panel0)
+      z = high<T>(panel0, halves)
       c11 = multiply_add(c11, y, z)
       c01 = multiply_add(c01, x, z)
-      z = load_low<T>(panel0)
+      z = low<T>(panel0, halves)
       c10 = multiply_add(c10, y, z)
       c00 = multiply_add(c00, x, z)
       row0 += aStep

@@ -21,7 +21,7 @@ function natural_log(x: f64): f64 {
   const s = (m - 1) / (m + 1)
   const z = s * s
   let sum: f64 = 0
-  for (let k: f64 = 23; k > 0; k -= 2) {
+  for (let k: f64 = 19; k > 0; k -= 2) {
     sum = sum * z + 1 / k
   }
   return exponent * LN_2_HIGH + (2 * s * sum + exponent * LN_2_LOW)

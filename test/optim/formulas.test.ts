@@ -305,11 +305,28 @@ describe('Adafactor', () => {
       const gradients = [new Float32Array(6), new Float32Array(6)]
       for (const make of [
         (parameters: Parameter[]) => new Adafactor(parameters),
+        // The square of this floor is 0 in float32.
+        (parameters: Parameter[]) => new Adafactor(parameters, { eps: [1e-30, 1e-3] }),
         (parameters: Parameter[]) => new TransformersAdafactor(parameters, { beta1: 0.9 }),
       ]) {
         const got = trained(backend, { ...run, gradients }, make as never)
         expect([...Array.from(got)]).toEqual([...run.start])
       }
     }
+  })
+
+  // The update of a lone element is 1, so that p is minus the sum of the rates.
+  test.each([
+    [{ scaleParameter: false, warmupInit: true }, -6e-6],
+    [{ scaleParameter: false }, -3e-2],
+    [{ scaleParameter: false, relativeStep: false, lr: 0.25 }, -0.75],
+    [{}, -3e-5],
+  ])('the rates of three steps with %o', (options, want) => {
+    const gradients = [1, 1, 1].map(g => new Float32Array([g]))
+    const run = { shape: [1], start: new Float32Array(1), gradients }
+    const make = (parameters: Parameter[]): Optimizer =>
+      new TransformersAdafactor(parameters, options)
+    expect(trained(onReference, run, make)[0] / want).toBeCloseTo(1, 12)
+    expect(trained(onWasm, run, make)[0] / want).toBeCloseTo(1, 6)
   })
 })

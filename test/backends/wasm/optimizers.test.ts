@@ -244,9 +244,10 @@ test('powers are within their stated error', () => {
   const random = new Random(3, 'powers')
   let worst = 0
   for (let i = 0; i < 4000; i++) {
-    const exponent = Math.floor(random.uniform() * 60) - 30
+    // Near √2 and with a large p the error of the logarithm shows most.
+    const exponent = i % 2 ? 0 : Math.floor(random.uniform() * 60) - 30
     const x = Math.fround((1 + random.uniform()) * 2 ** exponent)
-    const p = 0.25 + 8 * random.uniform()
+    const p = 0.25 + 20 * random.uniform()
     core.f32(at.g, 1)[0] = x
     core.kernels.gradient_norm_begin(at.control)
     core.kernels.power_norm_add(at.g, 1, p, at.control)

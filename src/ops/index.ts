@@ -19,6 +19,7 @@ export {
 } from './binary_cross_entropy_with_logits.ts'
 export { cast, castOp, type FloatType } from './cast.ts'
 export { cat, catOp } from './cat.ts'
+export { type Conv2dOptions, conv2d, conv2dOp } from './conv2d.ts'
 export { type CrossEntropyOptions, crossEntropy, crossEntropyOp } from './cross_entropy.ts'
 export { cumsum, cumsumOp } from './cumsum.ts'
 export { div, divOp } from './div.ts'

@@ -4,6 +4,7 @@
 import type { Tensor } from '../../src/core/tensor.ts'
 import { RopeTables, readRopeConfig } from '../../src/nn/rope_tables.ts'
 import { scaledDotProductAttention } from '../../src/ops/attention.ts'
+import { conv2d } from '../../src/ops/conv2d.ts'
 import { embedding } from '../../src/ops/embedding.ts'
 import { layerNorm } from '../../src/ops/layer_norm.ts'
 import { permute } from '../../src/ops/permute.ts'
@@ -30,6 +31,7 @@ function ropeFixture(
 }
 
 export const transformerFixtures: Readonly<Record<string, FixtureOp>> = {
+  conv2d: (args, { x, weight, bias }) => ({ y: conv2d(x, weight, bias, args) }),
   embedding: (args, { index, weight }) => ({
     y: embedding(index, weight, { paddingIdx: args.padding_idx }),
   }),

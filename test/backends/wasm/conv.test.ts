@@ -19,6 +19,7 @@ describe('im2col and col2im', () => {
     [8, 2, 3, 0, 2],
     [6, 3, 1, 4, 2],
     [13, 5, 1, 2, 1],
+    [1, 3, 1, 2, 2],
   ] as const
 
   it.each(cases)(

@@ -4,7 +4,7 @@
 import { describe, expect, it } from 'vitest'
 import { binary } from '../../../src/backends/wasm/binaries/transformer.ts'
 import { Random } from '../../../src/core/rng.ts'
-import { attentionScratch } from '../../../src/ops/attention.ts'
+import { attentionScratch } from '../../../src/ops/attention_shape.ts'
 import { Guarded } from '../../support/guarded.ts'
 
 const random = new Random(5, 'transformer guards')
@@ -89,7 +89,7 @@ describe('attention', () => {
     },
   )
 
-  it('asks for no more scratch than src/ops/attention.ts gives', () => {
+  it('asks for no more scratch than src/ops/attention_shape.ts gives', () => {
     const { kernels } = new Guarded(binary.module())
     for (const [Tk, D, Dv] of [
       [1, 1, 1],

@@ -19,3 +19,4 @@ export {
 export { swiglu, swiglu_backward } from './swiglu'
 export { embedding_backward } from './embedding'
 export { rope } from './rope'
+export { gather_rows } from '../core/panels'

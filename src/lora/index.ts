@@ -19,7 +19,7 @@ export {
   type SaveAdapterOptions,
   saveAdapter,
 } from './files/peft.ts'
-export { deltaWeight, LoraLinear, type LoraState } from './linear.ts'
+export { LoraLinear, type LoraState } from './linear.ts'
 export { type MergeAndUnloadOptions, merge, mergeAndUnload, unmerge } from './merge.ts'
 export { type Plan, type PlannedLayer, plan } from './plan.ts'
 export { ALL_LINEAR, DEFAULT_TARGETS } from './targets.ts'

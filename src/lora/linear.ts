@@ -5,18 +5,14 @@ import type { DType } from '../core/dtype.ts'
 import { LowrankError } from '../core/errors.ts'
 import { isRecording } from '../core/op.ts'
 import { Parameter } from '../core/parameter.ts'
+import { nextDraw } from '../core/random_state.ts'
 import { scoped } from '../core/scope.ts'
 import { type Tensor, tensor } from '../core/tensor.ts'
 import { Linear } from '../nn/linear.ts'
 import { type Member, Module } from '../nn/module.ts'
-import { add } from '../ops/add.ts'
-import { dropout } from '../ops/dropout.ts'
-import { indexSelect } from '../ops/index_select.ts'
-import { linear } from '../ops/linear.ts'
-import { type LowRank, loraLinear } from '../ops/lora_linear.ts'
-import { matmul } from '../ops/matmul.ts'
-import { mul } from '../ops/mul.ts'
-import { scatterAdd } from '../ops/scatter_add.ts'
+import { type LowRank, loraLinear, type RowRange } from '../ops/lora_linear.ts'
+import { loraMerge } from '../ops/lora_merge.ts'
+import { reshape } from '../ops/reshape.ts'
 import { type AdapterSelection, BASE_NAME, chosenAdapters, namesOf, rowAdapters } from './active.ts'
 
 /** One adapter on one layer. */
@@ -98,18 +94,17 @@ export class LoraLinear extends Module {
     const { weight, bias } = this.base
     const rows = options.adapterNames ?? rowAdapters()
     if (rows) {
-      return mixedForward(this, x, rows)
+      return loraLinear(x, weight, bias, rowUpdates(this, x, rows))
     }
     if (this.merged && options.adapter === undefined && chosenAdapters() === undefined) {
       return this.merged.forward(x)
     }
-    const states = this.states(options.adapter)
-    const plain = states.filter(state => !dropsOut(state))
-    let y = loraLinear(x, weight, bias, plain.map(lowRank))
-    for (const state of states) {
-      y = withExtras(y, x, state)
-    }
-    return y
+    return loraLinear(
+      x,
+      weight,
+      bias,
+      this.states(options.adapter).map(state => updateOf(state)),
+    )
   }
 
   /**
@@ -121,9 +116,16 @@ export class LoraLinear extends Module {
   }
 }
 
-/** Adds each adapter's update to its own rows of the batch, one product per adapter. */
-function mixedForward(layer: LoraLinear, x: Tensor, names: readonly string[]): Tensor {
-  const [batch, ...rest] = x.shape
+/** An adapter as the op takes it; dropout acts only while a step records. */
+function updateOf(state: LoraState, rows?: readonly RowRange[]): LowRank {
+  const { A, B, bias, scaling: scale, loraDropout: p } = state
+  const dropout = p > 0 && isRecording() ? { p, ...nextDraw() } : undefined
+  return { A, B, bias, scale, dropout, rows }
+}
+
+/** Each adapter's update for its own rows of the batch. */
+function rowUpdates(layer: LoraLinear, x: Tensor, names: readonly string[]): LowRank[] {
+  const batch = x.shape[0]
   if (names.length !== batch) {
     throw new LowrankError(
       'argument',
@@ -132,62 +134,57 @@ function mixedForward(layer: LoraLinear, x: Tensor, names: readonly string[]): T
   }
   const used = [...new Set(names)].filter(name => name !== BASE_NAME)
   checkAdapters('lora', [layer], used)
-  const { weight, bias, outFeatures } = layer.base
-  let y = linear(x, weight, bias)
-  for (const name of used) {
-    const rows = names.flatMap((other, row) => (other === name ? [row] : []))
-    const int32 = { dtype: 'int32', backend: x.backend } as const
-    const index = tensor(rows, [rows.length], int32)
-    const update = updateOf(indexSelect(x, 0, index), layer.adapters.get(name) as LoraState)
-    const shape = [rows.length, ...rest.slice(0, -1), outFeatures]
-    const width = update.size / rows.length
-    const targets = Int32Array.from({ length: update.size }, (_, i) => rows[Math.floor(i / width)])
-    y = scatterAdd(y, 0, tensor(targets, shape, int32), update)
+  // Rows of x as a matrix per row of the batch.
+  const height = x.size / (batch * layer.inFeatures)
+  return used.map(name => {
+    const rows = names.flatMap((other, i): RowRange[] =>
+      other === name ? [[i * height, (i + 1) * height]] : [],
+    )
+    return updateOf(layer.adapters.get(name) as LoraState, joined(rows))
+  })
+}
+
+/** Ranges that follow each other as one. */
+function joined(ranges: readonly RowRange[]): RowRange[] {
+  const result: RowRange[] = []
+  for (const [start, end] of ranges) {
+    const last = result.at(-1)
+    if (last && last[1] === start) {
+      result[result.length - 1] = [last[0], end]
+    } else {
+      result.push([start, end])
+    }
   }
-  return y
+  return result
 }
 
-/** s·(dropout(x)·Aᵀ)·Bᵀ, and s times the bias of B. */
-function updateOf(x: Tensor, { A, B, bias, scaling, loraDropout }: LoraState): Tensor {
-  const u = matmul(dropout(x, loraDropout), A, { transposeB: true })
-  const update = mul(matmul(u, B, { transposeB: true }), scaling)
-  return bias ? add(update, mul(bias, scaling)) : update
-}
-
-function dropsOut(state: LoraState): boolean {
-  return state.loraDropout > 0 && isRecording()
-}
-
-function lowRank({ A, B, scaling }: LoraState): LowRank {
-  return { A, B, scale: scaling }
-}
-
-/** Adds what the fused op leaves out: an update under dropout, and the bias of B. */
-function withExtras(y: Tensor, x: Tensor, state: LoraState): Tensor {
-  if (dropsOut(state)) {
-    return add(y, updateOf(x, state))
+/** The bias of the merged layer: b + Σ s·c, each a column [O, 1]. */
+function mergedBias(
+  bias: Parameter | undefined,
+  states: readonly LoraState[],
+  O: number,
+): Tensor | undefined {
+  const own = states.filter(state => state.bias !== undefined)
+  if (own.length === 0) {
+    return bias
   }
-  return state.bias ? add(y, mul(state.bias, state.scaling)) : y
-}
-
-/** s·B·A, the change of W [out, in]. */
-export function deltaWeight({ A, B, scaling }: LoraState): Tensor {
-  return mul(matmul(B as Tensor, A as Tensor, {}), scaling)
+  const { backend } = own[0].A
+  const A = tensor([1], [1, 1], { backend })
+  const base = bias ?? tensor(new Float32Array(O), [O], { backend })
+  const updates = own.map(state => {
+    return { A, B: reshape(state.bias as Tensor, [O, 1]), scale: state.scaling }
+  })
+  return reshape(loraMerge(reshape(base, [O, 1]), updates), [O])
 }
 
 function mergedLinear(base: Linear, states: readonly LoraState[], dtype: DType): Linear {
   const { weight, bias, inFeatures, outFeatures } = base
   const wide = scoped(() => {
-    let sum: Tensor = weight
-    let shift: Tensor | undefined = bias
-    for (const state of states) {
-      sum = add(sum, deltaWeight(state))
-      if (state.bias) {
-        const own = mul(state.bias, state.scaling)
-        shift = shift ? add(shift, own) : own
-      }
+    const updates = states.map(({ A, B, scaling: scale }) => ({ A, B, scale }))
+    return {
+      weight: updates.length > 0 ? loraMerge(weight, updates) : weight,
+      bias: mergedBias(bias, states, outFeatures),
     }
-    return { weight: sum, bias: shift }
   })
   const plain = new Linear(inFeatures, outFeatures, {
     bias: wide.bias !== undefined,

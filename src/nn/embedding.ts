@@ -7,7 +7,7 @@ import type { Tensor, TensorOptions } from '../core/tensor.ts'
 import { embedding } from '../ops/embedding.ts'
 import { Module } from './module.ts'
 
-export interface EmbeddingOptions extends TensorOptions {
+export interface EmbeddingModuleOptions extends TensorOptions {
   /** The row whose gradient stays zero. */
   readonly paddingIdx?: number
 }
@@ -29,7 +29,7 @@ export class Embedding extends Module {
   readonly paddingIdx: number | undefined
   weight: Parameter
 
-  constructor(numEmbeddings: number, embeddingDim: number, options: EmbeddingOptions = {}) {
+  constructor(numEmbeddings: number, embeddingDim: number, options: EmbeddingModuleOptions = {}) {
     super()
     this.numEmbeddings = numEmbeddings
     this.embeddingDim = embeddingDim

@@ -1,6 +1,6 @@
 // The public names of `lowrank/nn`, and no code.
 
-export { Embedding, type EmbeddingOptions } from './embedding.ts'
+export { Embedding, type EmbeddingModuleOptions } from './embedding.ts'
 export { type CachedKeys, KVCache, type KVCacheSizes } from './kv_cache.ts'
 export { Linear, type LinearOptions } from './linear.ts'
 export { type Member, Module } from './module.ts'

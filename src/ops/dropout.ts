@@ -37,20 +37,31 @@ export const dropoutReference: DropoutKernels = {
   },
 }
 
-interface Mask extends Draw {
+/** Which elements one call drops. */
+export interface DropoutMask extends Draw {
   readonly p: number
 }
 
-function masked(context: OpContext<DropoutKernels>, x: Tensor, { p, seed, stream }: Mask): Tensor {
-  const y = context.empty(x.shape)
-  const [from, to] = [context.floats(x), context.floats(y)]
+/** Runs the kernel for a mask on n elements of x. */
+export function applyDropout(
+  kernels: DropoutKernels,
+  x: Floats,
+  y: Floats,
+  n: number,
+  { p, seed, stream }: DropoutMask,
+): void {
   const [low, high] = [seed % TWO_32, Math.floor(seed / TWO_32)]
   const threshold = Math.floor(p * TWO_32)
-  context.kernels.dropout(from, to, low, high, stream, threshold, 1 / (1 - p), x.size)
+  kernels.dropout(x, y, low, high, stream, threshold, 1 / (1 - p), n)
+}
+
+function masked(context: OpContext<DropoutKernels>, x: Tensor, mask: DropoutMask): Tensor {
+  const y = context.empty(x.shape)
+  applyDropout(context.kernels, context.floats(x), context.floats(y), x.size, mask)
   return y
 }
 
-export const dropoutOp: Op<DropoutKernels, readonly [x: Tensor], Mask, Tensor, Mask> =
+export const dropoutOp: Op<DropoutKernels, readonly [x: Tensor], DropoutMask, Tensor, DropoutMask> =
   /* @__PURE__ */ defineOp({
     name: 'dropout',
     reference: dropoutReference,

@@ -1,215 +1,333 @@
 // A linear layer under any number of low-rank updates, as one op (Hu et al. 2021, arXiv 2106.09685,
-// equation 3). x [..., I], W [O, I], b [O], A [R, I], B [O, R], s = alpha / r:
+// equation 3). x [..., I], W [O, I], b [O]; for each update A [R, I], B [O, R], c [O], s = alpha / r:
 //
-//   y = x·Wᵀ + b + Σ s·(x·Aᵀ)·Bᵀ
+//   y = x·Wᵀ + b + Σ s·(u·Bᵀ + c),  u = d(x)·Aᵀ            d: dropout, where the update has one
 //
-//   du = s·dy·B      dA = duᵀ·x      dB = s·dyᵀ·u      dx = dy·W + Σ du·A      u = x·Aᵀ
+//   dv = s·dy·B    dx = dy·W + Σ d(dv·A)    dA = dvᵀ·d(x)    dB = s·dyᵀ·u    dc = s·Σ dy
 //
-// B·A is never formed; dy·B is formed once for dx and dA; what is kept for backward is x and u, and
-// nothing of the size of W or of y. W is read in its stored dtype.
+// B·A is never formed; dy·B is formed once for dx and dA; kept for backward are x and u, nothing of
+// the size of W or y. W is read in its stored dtype. An update may be for some rows of x only, so that
+// each row of a batch can have an adapter of its own. A bias is a product with a column of ones.
 
 import type { Floats } from '../core/backend.ts'
 import { dims } from '../core/dims.ts'
 import { defineOp, type Gradients, type Op, type OpContext } from '../core/op.ts'
 import type { Shape } from '../core/shape.ts'
 import type { Tensor } from '../core/tensor.ts'
+import { applyDropout, type DropoutKernels, type DropoutMask, dropoutReference } from './dropout.ts'
 import { type LinearKernels, linearReference } from './linear.ts'
-import { MATMUL_SCRATCH, type MatmulKernels, matmulReference } from './matmul.ts'
+import { MATMUL_SCRATCH, type MatmulKernel, type MatmulKernels, matmulReference } from './matmul.ts'
 
-/** One low-rank update: A [R, I], B [O, R], and what multiplies their product. */
-export interface LowRank {
-  readonly A: Tensor
-  readonly B: Tensor
+/** Rows `start` up to, but without, `end` of x as a matrix [rows, I]. */
+export type RowRange = readonly [start: number, end: number]
+
+interface UpdateOptions {
+  /** What the update is multiplied by. */
   readonly scale: number
+  /** Drops elements of the update's input with probability p. */
+  readonly dropout?: DropoutMask
+  /** The rows that the update is for; all if absent. */
+  readonly rows?: readonly RowRange[]
 }
 
-export interface LoraLinearSaved {
+/** One low-rank update: A [R, I], B [O, R], perhaps the bias [O] of B. */
+export interface LowRank extends UpdateOptions {
+  readonly A: Tensor
+  readonly B: Tensor
+  readonly bias?: Tensor
+}
+
+interface Kernels extends MatmulKernels, LinearKernels, DropoutKernels {
+  accumulate(x: Floats, y: Floats, n: number): void
+}
+
+/** What backward needs of one update. */
+interface SavedUpdate extends UpdateOptions {
+  readonly A: Tensor
+  readonly B: Tensor
+  readonly u: Tensor
+  readonly hasBias: boolean
+  readonly ranges: readonly RowRange[]
+}
+
+interface Saved {
   readonly x: Tensor | undefined
   readonly weight: Tensor | undefined
   readonly xShape: Shape
-  /** A, B and u = x·Aᵀ of each update, one after the other. */
-  readonly factors: readonly Tensor[]
+  /** The tensors of `updates`, where the tape looks for what it has to hold. */
+  readonly held: readonly Tensor[]
+  readonly updates: readonly SavedUpdate[]
 }
-
-interface Kernels extends MatmulKernels, LinearKernels {}
 
 type Inputs = readonly (Tensor | undefined)[]
 
-const FIRST_UPDATE = 3
+/** x, weight and bias come first, then A, B and bias of each update. */
+const FIRST = 3
+const PER_UPDATE = 3
 
-interface Sizes {
+/** A matrix operand that is part of a buffer. */
+interface Part {
+  readonly buffer: Floats
+  readonly offset: number
+  readonly stride: number
+}
+
+const part = (buffer: Floats, stride: number, row = 0): Part => ({
+  buffer,
+  offset: row * stride,
+  stride,
+})
+
+/** One call of the op: sizes, and products of float32 parts. */
+class Call {
+  readonly context: OpContext<Kernels>
   readonly rows: number
   readonly I: number
   readonly O: number
+  #ones: Floats | undefined
+
+  constructor(context: OpContext<Kernels>, sizes: { rows: number; I: number; O: number }) {
+    this.context = context
+    this.rows = sizes.rows
+    this.I = sizes.I
+    this.O = sizes.O
+  }
+
+  multiply(
+    kernel: MatmulKernel,
+    a: Part,
+    b: Part & { readonly format?: number },
+    c: Part,
+    [M, N, K]: readonly [number, number, number],
+    alpha = 1,
+    accumulate = false,
+  ): void {
+    const scratch = this.context.scratch(MATMUL_SCRATCH)
+    const [add, format] = [accumulate ? 1 : 0, b.format ?? 0]
+    kernel(
+      ...([a.buffer, a.offset, a.stride, b.buffer, b.offset, b.stride, format] as const),
+      ...([c.buffer, c.offset, c.stride, M, N, K, alpha, add, scratch] as const),
+    )
+  }
+
+  /** A column of ones, as long as there are rows. */
+  get ones(): Part {
+    if (this.#ones === undefined) {
+      this.#ones = this.context.floats(this.context.filled([Math.max(this.rows, 1)], 1))
+    }
+    return part(this.#ones, 1)
+  }
+
+  /** The input of an update: x itself, or x with elements dropped. */
+  source(x: Tensor, { dropout }: UpdateOptions): Floats {
+    const buffer = this.context.floats(x)
+    return dropout ? this.dropped(buffer, x.size, dropout) : buffer
+  }
+
+  dropped(x: Floats, n: number, mask: DropoutMask): Floats {
+    const y = this.context.temporary(n)
+    applyDropout(this.context.kernels, x, y, n, mask)
+    return y
+  }
 }
 
-function forwardUpdate(
-  context: OpContext<Kernels>,
-  x: Floats,
-  y: Floats,
-  { rows, I, O }: Sizes,
-  [A, B, scale]: readonly [Tensor, Tensor, number],
-): Tensor {
+/** Calls `fn` with each range and the row of u where its rows begin. */
+function forRanges(
+  ranges: readonly RowRange[],
+  fn: (start: number, count: number, at: number, first: boolean) => void,
+): void {
+  let at = 0
+  ranges.forEach(([start, end], i) => {
+    fn(start, end - start, at, i === 0)
+    at += end - start
+  })
+}
+
+function forwardUpdate(call: Call, x: Tensor, y: Floats, update: LowRank): SavedUpdate {
+  const { context, rows, I, O } = call
+  const { A, B, bias, scale } = update
   const { R } = dims('loraLinear: A', A, 'R I', { I })
   dims('loraLinear: B', B, 'O R', { O, R })
-  const { matmul_nt } = context.kernels
-  const scratch = context.scratch(MATMUL_SCRATCH)
-  const u = context.empty([rows, R])
-  const uBuffer = context.floats(u)
-  matmul_nt(x, 0, I, context.floats(A), 0, I, 0, uBuffer, 0, R, rows, R, I, 1, 0, scratch)
-  matmul_nt(uBuffer, 0, R, context.floats(B), 0, R, 0, y, 0, O, rows, O, R, scale, 1, scratch)
-  return u
+  const ranges = update.rows ?? [[0, rows]]
+  const total = ranges.reduce((sum, [start, end]) => sum + end - start, 0)
+  const u = context.empty([total, R])
+  const { matmul_nt, matmul_nn } = context.kernels
+  const [a, b, source, target] = [
+    part(context.floats(A), I),
+    part(context.floats(B), R),
+    call.source(x, update),
+    context.floats(u),
+  ]
+  forRanges(ranges, (start, count, at) => {
+    const own = part(target, R, at)
+    const out = part(y, O, start)
+    call.multiply(matmul_nt, part(source, I, start), a, own, [count, R, I])
+    call.multiply(matmul_nt, own, b, out, [count, O, R], scale, true)
+    if (bias) {
+      const c = part(context.floats(bias), O)
+      call.multiply(matmul_nn, call.ones, c, out, [count, O, 1], scale, true)
+    }
+  })
+  const { dropout } = update
+  return { A, B, u, scale, dropout, ranges, hasBias: bias !== undefined }
 }
 
-interface UpdateGradients {
-  readonly dA: Tensor | undefined
-  readonly dB: Tensor | undefined
+/** Adds d(dv·A) to dx. */
+function backwardInput(call: Call, update: SavedUpdate, dv: Floats, dx: Floats): void {
+  const { context, I, rows } = call
+  const { A, ranges, dropout } = update
+  const R = A.shape[0]
+  const through = dropout ? context.floats(context.filled([rows, I], 0)) : dx
+  forRanges(ranges, (start, count, at) => {
+    const a = part(context.floats(A), I)
+    const out = part(through, I, start)
+    call.multiply(context.kernels.matmul_nn, part(dv, R, at), a, out, [count, I, R], 1, true)
+  })
+  if (dropout) {
+    const masked = call.dropped(through, rows * I, dropout)
+    context.kernels.accumulate(masked, dx, rows * I)
+  }
+}
+
+/** A gradient that is a sum over ranges; zero where there are none. */
+function summed(call: Call, shape: Shape, ranges: readonly RowRange[]): Tensor {
+  return ranges.length > 0 ? call.context.empty(shape) : call.context.filled(shape, 0)
 }
 
 function backwardUpdate(
-  context: OpContext<Kernels>,
+  call: Call,
   dy: Floats,
-  dx: Floats | undefined,
   x: Tensor | undefined,
-  { rows, I, O }: Sizes,
-  [A, B, u]: readonly [Tensor, Tensor, Tensor],
-  scale: number,
-  [needsA, needsB]: readonly [boolean, boolean],
-): UpdateGradients {
+  dx: Floats | undefined,
+  update: SavedUpdate,
+  needs: readonly boolean[],
+): (Tensor | undefined)[] {
+  const { context, I, O } = call
+  const { A, B, u, scale, ranges } = update
   const { matmul_nn, matmul_tn } = context.kernels
-  const scratch = context.scratch(MATMUL_SCRATCH)
   const R = A.shape[0]
-  const dA = needsA ? context.empty(A.shape) : undefined
-  const dB = needsB ? context.empty(B.shape) : undefined
-  if (dx || dA) {
-    const du = context.temporary(rows * R)
-    matmul_nn(dy, 0, O, context.floats(B), 0, R, 0, du, 0, R, rows, R, O, scale, 0, scratch)
-    if (dx) {
-      matmul_nn(du, 0, R, context.floats(A), 0, I, 0, dx, 0, I, rows, I, R, 1, 1, scratch)
-    }
-    if (dA && x) {
-      const target = context.floats(dA)
-      matmul_tn(du, 0, R, context.floats(x), 0, I, 0, target, 0, I, R, I, rows, 1, 0, scratch)
-    }
+  const [needsA, needsB, needsC] = needs
+  const dA = needsA ? summed(call, A.shape, ranges) : undefined
+  const dB = needsB ? summed(call, B.shape, ranges) : undefined
+  const dc = needsC ? summed(call, [O], ranges) : undefined
+  const dv = context.temporary(u.size)
+  if (dA || dx) {
+    forRanges(ranges, (start, count, at) => {
+      const b = part(context.floats(B), R)
+      const own = part(dv, R, at)
+      call.multiply(matmul_nn, part(dy, O, start), b, own, [count, R, O], scale)
+    })
   }
-  if (dB) {
-    const target = context.floats(dB)
-    matmul_tn(dy, 0, O, context.floats(u), 0, R, 0, target, 0, R, O, R, rows, scale, 0, scratch)
+  if (dx) {
+    backwardInput(call, update, dv, dx)
   }
-  return { dA, dB }
+  const source = dA && x ? call.source(x, update) : undefined
+  forRanges(ranges, (start, count, at, first) => {
+    const upstream = part(dy, O, start)
+    if (dA && source !== undefined) {
+      const out = part(context.floats(dA), I)
+      const input = part(source, I, start)
+      call.multiply(matmul_tn, part(dv, R, at), input, out, [R, I, count], 1, !first)
+    }
+    if (dB) {
+      const own = part(context.floats(u), R, at)
+      const out = part(context.floats(dB), R)
+      call.multiply(matmul_tn, upstream, own, out, [O, R, count], scale, !first)
+    }
+    if (dc) {
+      const out = part(context.floats(dc), 1)
+      call.multiply(matmul_tn, upstream, call.ones, out, [O, 1, count], scale, !first)
+    }
+  })
+  return update.hasBias ? [dA, dB, dc] : [dA, dB, undefined]
+}
+
+function updatesOf(inputs: Inputs, options: readonly UpdateOptions[]): LowRank[] {
+  return options.map((update, i) => {
+    const at = FIRST + PER_UPDATE * i
+    const [A, B, bias] = inputs.slice(at, at + PER_UPDATE)
+    return { ...update, A: A as Tensor, B: B as Tensor, bias }
+  })
 }
 
 export const loraLinearOp: Op<
   Kernels,
   Inputs,
-  { readonly scales: readonly number[] },
+  { readonly updates: readonly UpdateOptions[] },
   Tensor,
-  LoraLinearSaved & { readonly scales: readonly number[] }
+  Saved
 > = /* @__PURE__ */ defineOp({
   name: 'lora_linear',
-  reference: { ...matmulReference, ...linearReference },
+  reference: {
+    ...matmulReference,
+    ...linearReference,
+    ...dropoutReference,
+    accumulate(x, y, n) {
+      for (let i = 0; i < n; i++) {
+        y[i] += x[i]
+      }
+    },
+  },
 
-  forward(context, [x, weight, bias, ...factors], { scales }) {
-    const { rows, I } = dims('loraLinear: x', x as Tensor, '...rows I')
-    const { O } = dims('loraLinear: weight', weight as Tensor, 'O I', { I })
-    const sizes = { rows, I, O }
-    const y = context.empty([...(x as Tensor).shape.slice(0, -1), O])
+  forward(context, inputs, options) {
+    const [x, weight, bias] = inputs as readonly [Tensor, Tensor, Tensor | undefined]
+    const { rows, I } = dims('loraLinear: x', x, '...rows I')
+    const { O } = dims('loraLinear: weight', weight, 'O I', { I })
+    const call = new Call(context, { rows, I, O })
+    const y = context.empty([...x.shape.slice(0, -1), O])
     const target = context.floats(y)
-    const source = context.floats(x as Tensor)
     if (bias) {
       dims('loraLinear: bias', bias, 'O', { O })
       context.kernels.fill_rows(context.floats(bias), target, rows, O)
     }
-    const w = context.matrix(weight as Tensor)
-    const scratch = context.scratch(MATMUL_SCRATCH)
-    const accumulate = bias ? 1 : 0
-    context.kernels.matmul_nt(
-      source,
-      0,
-      I,
-      w.buffer,
-      0,
-      I,
-      w.format,
-      target,
-      0,
-      O,
-      rows,
-      O,
-      I,
-      1,
-      accumulate,
-      scratch,
+    const w = { ...context.matrix(weight), offset: 0, stride: I }
+    const source = part(context.floats(x), I)
+    const out = part(target, O)
+    call.multiply(context.kernels.matmul_nt, source, w, out, [rows, O, I], 1, bias !== undefined)
+    const updates = updatesOf(inputs, options.updates).map(update =>
+      forwardUpdate(call, x, target, update),
     )
-    const kept: Tensor[] = []
-    scales.forEach((scale, i) => {
-      const A = factors[2 * i] as Tensor
-      const B = factors[2 * i + 1] as Tensor
-      kept.push(A, B, forwardUpdate(context, source, target, sizes, [A, B, scale]))
-    })
-    const [needsX, needsW] = context.needs
-    const needsA = context.needs.some((need, i) => need && i >= FIRST_UPDATE && i % 2 === 1)
+    const { needs } = context
+    const needsInput = needs[1] || updates.some((_, i) => needs[FIRST + PER_UPDATE * i])
     const saved = {
-      x: needsW || needsA ? x : undefined,
-      weight: needsX ? weight : undefined,
-      xShape: (x as Tensor).shape,
-      factors: kept,
-      scales,
+      x: needsInput ? x : undefined,
+      weight: needs[0] ? weight : undefined,
+      xShape: x.shape,
+      held: updates.flatMap(({ A, B, u }) => [A, B, u]),
+      updates,
     }
     return { y, saved }
   },
 
-  backward(context, dy, { x, weight, xShape, factors, scales }): Gradients {
+  backward(context, dy, { x, weight, xShape, updates }): Gradients {
     const { rows, O } = dims('loraLinear: dy', dy, '...rows O')
     const I = xShape[xShape.length - 1]
-    const sizes = { rows, I, O }
+    const call = new Call(context, { rows, I, O })
     const { kernels, needs } = context
-    const scratch = context.scratch(MATMUL_SCRATCH)
-    const upstream = context.floats(dy)
+    const upstream = part(context.floats(dy), O)
     const dx = needs[0] ? context.empty(xShape) : undefined
     const dW = needs[1] ? context.empty([O, I]) : undefined
     const db = needs[2] ? context.empty([O]) : undefined
-    const target = dx && context.floats(dx)
-    if (target) {
-      const w = context.matrix(weight as Tensor)
-      kernels.matmul_nn(
-        upstream,
-        0,
-        O,
-        w.buffer,
-        0,
-        I,
-        w.format,
-        target,
-        0,
-        I,
-        rows,
-        I,
-        O,
-        1,
-        0,
-        scratch,
-      )
+    if (dx) {
+      const w = { ...context.matrix(weight as Tensor), offset: 0, stride: I }
+      const out = part(context.floats(dx), I)
+      call.multiply(kernels.matmul_nn, upstream, w, out, [rows, I, O])
     }
     if (dW) {
-      const source = context.floats(x as Tensor)
-      const buffer = context.floats(dW)
-      kernels.matmul_tn(upstream, 0, O, source, 0, I, 0, buffer, 0, I, O, I, rows, 1, 0, scratch)
+      const source = part(context.floats(x as Tensor), I)
+      const out = part(context.floats(dW), I)
+      call.multiply(kernels.matmul_tn, upstream, source, out, [O, I, rows])
     }
     if (db) {
-      kernels.sum_rows(upstream, context.floats(db), rows, O)
+      kernels.sum_rows(upstream.buffer, context.floats(db), rows, O)
     }
-    const gradients: (Tensor | undefined)[] = [dx, dW, db]
-    scales.forEach((scale, i) => {
-      const [A, B, u] = factors.slice(3 * i, 3 * i + 3)
-      const at = FIRST_UPDATE + 2 * i
-      const { dA, dB } = backwardUpdate(context, upstream, target, x, sizes, [A, B, u], scale, [
-        needs[at],
-        needs[at + 1],
-      ])
-      gradients.push(dA, dB)
+    const target = dx && context.floats(dx)
+    const gradients = updates.flatMap((update, i) => {
+      const at = FIRST + PER_UPDATE * i
+      const own = needs.slice(at, at + PER_UPDATE)
+      return backwardUpdate(call, upstream.buffer, x, target, update, own)
     })
-    return gradients
+    return [dx, dW, db, ...gradients]
   },
 })
 
@@ -234,6 +352,6 @@ export function loraLinear(
   bias: Tensor | undefined,
   updates: readonly LowRank[],
 ): Tensor {
-  const factors = updates.flatMap(({ A, B }) => [A, B])
-  return loraLinearOp([x, weight, bias, ...factors], { scales: updates.map(({ scale }) => scale) })
+  const factors = updates.flatMap(update => [update.A, update.B, update.bias])
+  return loraLinearOp([x, weight, bias, ...factors], { updates })
 }

@@ -3,6 +3,7 @@
 // Source: Pascanu, Mikolov, Bengio, "On the difficulty of training recurrent neural networks"
 // (2013); torch.nn.utils.clip_grad_norm_.
 
+import { binary } from '#kernels/reductions'
 import { type Backend, commonBackend, type Floats, type KernelSet } from '../core/backend.ts'
 import { throwAll } from '../core/errors.ts'
 import { pow } from '../core/math.ts'
@@ -19,6 +20,7 @@ interface PowerNormKernels {
 
 const powerNorm: KernelSet<PowerNormKernels> = {
   name: 'clipGradNorm',
+  binary,
   reference: {
     power_norm_add(g, n, p, control) {
       for (let i = 0; i < n; i++) {

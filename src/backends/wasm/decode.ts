@@ -1,19 +1,11 @@
-// Base64 to bytes, in every runtime: AudioWorklet, among others, has no atob.
+// Hexadecimal to bytes. Twice as long as the bytes but, unlike base64, aligned with them: gzip finds
+// the repetitions of the code, and the result is within a tenth of the gzipped binary (base64 takes
+// half as much again; docs/decisions/0005).
 
-const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'
-
-export function decodeBase64(text: string): Uint8Array<ArrayBuffer> {
-  const padding = text.endsWith('==') ? 2 : text.endsWith('=') ? 1 : 0
-  const bytes = new Uint8Array((text.length / 4) * 3 - padding)
-  let word = 0
-  let written = 0
-  for (let i = 0; i < text.length; i++) {
-    word = (word << 6) | Math.max(ALPHABET.indexOf(text[i]), 0)
-    if ((i & 3) === 3) {
-      bytes[written++] = word >>> 16
-      bytes[written++] = word >>> 8
-      bytes[written++] = word
-    }
+export function decodeHex(text: string): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(text.length / 2)
+  for (let i = 0; i < bytes.length; i++) {
+    bytes[i] = Number.parseInt(text.slice(2 * i, 2 * i + 2), 16)
   }
   return bytes
 }

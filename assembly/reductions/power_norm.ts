@@ -2,8 +2,8 @@
 // `control`:  norm = (Σ |g|^p)^(1/p), max |g| for p = ∞.
 // |g|^p can overflow for large p: such gradients count as not finite.
 
-import { conclude } from './gradient_norm'
-import { power } from './power'
+import { conclude } from '../core/gradient_norm'
+import { power } from '../core/power'
 
 /** Σ |g|, in two lanes of f64. */
 function sum_of_magnitudes(g: usize, n: i32): f64 {

@@ -2,7 +2,7 @@
 // `of`, which is never instantiated. It is how this compiler is told a function at compile time.
 //   each, each_short                     y[i] = F(x[i])
 //   each_backward, each_backward_short   dx[i] = F(kept[i], dy[i]), kept being what forward saved
-// y and dx may be x or dy. The short ones hold the formula twice, in a loop without partial loads:
+// y may be x; dx may be kept or dy. The short ones hold the formula twice, in a loop without partial loads:
 // three times as fast for an instruction or two, no faster for a transcendental function.
 
 import { load_first, store_first } from './lanes'

@@ -33,7 +33,10 @@ export function swiglu(
   }
 }
 
-/** dgate and dup, parts like gate and up with the same offsets and strides, from dy [rows, cols]. */
+/**
+ * dgate and dup, parts like gate and up with the same offsets and strides, from dy [rows, cols]; they may
+ * be gate and up themselves.
+ */
 export function swiglu_backward(
   gate: usize,
   gateOffset: i32,

@@ -13,9 +13,10 @@ import { binary } from '#kernels/transformer'
 import type { Floats, Ints } from '../core/backend.ts'
 import { LowrankError } from '../core/errors.ts'
 import { exp, log } from '../core/math.ts'
-import { defineOp, type Op, type OpContext } from '../core/op.ts'
+import { defineOp, type Op } from '../core/op.ts'
 import { formatShape, type Shape, sameShape } from '../core/shape.ts'
-import { Tensor } from '../core/tensor.ts'
+import type { Tensor } from '../core/tensor.ts'
+import { gradientRoom } from './gradient_room.ts'
 import { checkInt32 } from './indices.ts'
 import { rowExpSum, rowMax } from './logsumexp.ts'
 import type { Reduction } from './loss.ts'
@@ -169,16 +170,6 @@ export interface CrossEntropySaved extends Settings {
 /** The classes lie along the second axis, or the only one. */
 function classRows(shape: Shape): Rows {
   return rowsAlong(shape, [Math.min(1, shape.length - 1)])
-}
-
-/**
- * Where the gradient of the logits goes: over them if the tape alone holds them and holds them for
- * this op alone, so that no one can read them afterwards.
- */
-function gradientRoom<K>(context: OpContext<K>, logits: Tensor): Tensor {
-  const { owner, holds, dtype } = logits.storage
-  const free = owner === 'tape' && holds === 1 && dtype === 'float32'
-  return free ? new Tensor(logits.storage, logits.shape) : context.empty(logits.shape)
 }
 
 function weightStep(weight: Tensor): number {

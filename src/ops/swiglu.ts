@@ -2,7 +2,8 @@
 //
 //   y = silu(gate) up, silu(x) = x σ(x)        dgate = dy up silu'(gate)        dup = dy silu(gate)
 //
-// Only gate and up are kept: σ(gate) is computed again.
+// Only gate and up are kept: σ(gate) is computed again, and where nothing else reads them their
+// gradients overwrite them.
 
 import { binary } from '#kernels/transformer'
 import type { Floats } from '../core/backend.ts'
@@ -11,6 +12,7 @@ import { sigmoid } from '../core/math.ts'
 import { defineOp, type Op } from '../core/op.ts'
 import { formatShape, type Shape, sameShape } from '../core/shape.ts'
 import type { Tensor } from '../core/tensor.ts'
+import { gradientRoom } from './gradient_room.ts'
 import { siluSlope } from './silu.ts'
 
 export interface SwigluKernels {
@@ -26,7 +28,7 @@ export interface SwigluKernels {
     rows: number,
     cols: number,
   ) => void
-  /** dgate and dup lie in their buffers as gate and up do. */
+  /** dgate and dup lie in their buffers as gate and up do, and may be gate and up. */
   readonly swiglu_backward: (
     gate: Floats,
     gateOffset: number,
@@ -71,8 +73,8 @@ export const swigluReference: SwigluKernels = {
         const u = upOffset + r * upStride + c
         const x = gate[g]
         const d = dy[r * cols + c]
-        dup[u] = d * x * sigmoid(x)
         dgate[g] = d * up[u] * siluSlope(x)
+        dup[u] = d * x * sigmoid(x)
       }
     }
   },
@@ -112,9 +114,9 @@ export const swigluOp: Op<
 
   backward(context, dy, { gate, up }) {
     const { kernels, needs } = context
-    const { shape, size } = dy
-    const dgate = context.empty(shape)
-    const dup = context.empty(shape)
+    const { size } = dy
+    const dgate = gradientRoom(context, gate)
+    const dup = gradientRoom(context, up)
     kernels.swiglu_backward(
       context.floats(gate),
       0,

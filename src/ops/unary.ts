@@ -5,11 +5,12 @@ import { binary } from '#kernels/elementwise'
 import type { Floats } from '../core/backend.ts'
 import { defineOp, type Op } from '../core/op.ts'
 import type { Tensor } from '../core/tensor.ts'
+import { gradientRoom } from './gradient_room.ts'
 
 /** y[i] = f(x[i]) for i < n. */
 export type UnaryKernel = (x: Floats, y: Floats, n: number) => void
 
-/** dx[i] = dy[i] f'(kept[i]) for i < n, kept being x or y. */
+/** dx[i] = dy[i] f'(kept[i]) for i < n, kept being x or y; dx may be kept. */
 export type UnaryBackwardKernel = (kept: Floats, dy: Floats, dx: Floats, n: number) => void
 
 export interface UnaryDefinition {
@@ -61,7 +62,7 @@ export function defineUnary(definition: UnaryDefinition): UnaryOp {
     },
 
     backward(context, dy, { kept }) {
-      const dx = context.empty(dy.shape)
+      const dx = gradientRoom(context, kept)
       const kernel = context.kernels[`${name}_backward`] as UnaryBackwardKernel
       kernel(context.floats(kept), context.floats(dy), context.floats(dx), dy.size)
       return [dx]

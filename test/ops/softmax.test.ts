@@ -22,6 +22,7 @@ describe.each([
     const tolerance = 4e-6
     checkOp({ name, fn: x => fn(x), inputs: [{ shape: [3, size] }], tolerance })
     checkOp({ name, fn: x => fn(x, { dim: 0 }), inputs: [{ shape: [size, 3] }], tolerance })
+    checkOp({ name, fn: x => fn(x, { dim: 0 }), inputs: [{ shape: [size, 3, 2] }], tolerance })
     const middle = { inputs: [{ shape: [2, size, 3] }], wantShape: [2, size, 3], tolerance }
     checkOp({ name, fn: x => fn(x, { dim: 1 }), ...middle })
     checkOp({ name, fn: x => fn(x, { dim: -2 }), ...middle, gradcheck: false })

@@ -25,6 +25,11 @@ import { KernelInstance } from '../../support/instance.ts'
 
 const ROUNDING = 1 / 0x1000000
 
+// Numbers right behind an output, which arithmetic in place would change: guard words are NaN, and most
+// arithmetic leaves those as they are.
+const SENTINELS = 4
+const SENTINEL = 1234.5
+
 type Operand =
   | number
   | { readonly floats: ArrayLike<number> }
@@ -80,7 +85,8 @@ function wasmOperand(memory: Guarded, operand: Operand): number {
   if ('ints' in operand) {
     return memory.ints(operand.ints)
   }
-  return memory.floats(new Float32Array('out' in operand ? operand.out : operand.outInts))
+  const count = 'out' in operand ? operand.out : operand.outInts
+  return memory.floats(new Float32Array(count + SENTINELS).fill(SENTINEL, count))
 }
 
 // A memory serves many calls: making one takes longer than most of them.
@@ -111,6 +117,8 @@ function check(kernel: string, operands: readonly Operand[], relative: number, t
     }
     const want = wanted[i] as Float64Array | Int32Array
     const read = memory.read(given[i], want.length)
+    const behind = memory.read(given[i] + want.length * 4, SENTINELS)
+    expect([...behind], `${kernel}: behind the output`).toEqual(new Array(SENTINELS).fill(SENTINEL))
     const got = 'out' in operand ? read : new Int32Array(read.buffer)
     got.forEach((value, at) => {
       const limit = relative * Math.abs(want[at]) + terms
@@ -177,6 +185,16 @@ describe('rows', () => {
     check('log_softmax_backward', [x, dy, out, rows, cols], 4 * ROUNDING, 60 * cols * ROUNDING)
     check('logsumexp', [x, { out: rows }, rows, cols], 0, 8 * 6 * ROUNDING)
     check('logsumexp_backward', [x, up, out, rows, cols], exponential)
+  })
+
+  it.each(COLS)('a large element counts wherever it stands, %i long', cols => {
+    for (let at = 0; at < cols; at++) {
+      const x = { floats: new Float32Array(cols).with(at, 200) }
+      // e^-200 is no float32.
+      check('softmax', [x, { out: cols }, 1, cols], exponential, 2 ** -126)
+      check('logsumexp', [x, { out: 1 }, 1, cols], ROUNDING)
+      check('log_softmax', [x, { out: cols }, 1, cols], ROUNDING)
+    }
   })
 
   it.each([0, ...COLS])('squares, products and running sums, %i long', cols => {

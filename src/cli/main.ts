@@ -27,6 +27,10 @@ function count(text: string): number {
   return value
 }
 
+function countOrNone(text: string): number {
+  return text.trim() === '0' ? 0 : count(text)
+}
+
 const UNITS: Readonly<Record<string, number>> = {
   '': 1,
   k: 1024,
@@ -104,7 +108,7 @@ function finetuneCommand(program: Command): void {
     .option('--eval-every <n>', 'evaluate every n steps (default: each epoch)', count)
     .option('--seed <n>', 'seed of everything random', number, seed)
     .option('--max-memory <size>', 'refuse to start above this, e.g. 512M', bytes)
-    .option('--samples <n>', 'examples shown before and after in the report', count, 8)
+    .option('--samples <n>', 'examples shown before and after in the report', countOrNone, 8)
     .option('--sample-data <file>', 'where they come from (default: --eval-data, else --data)')
     .option('--report <file>', 'where the report goes (default: beside the adapter)')
     .option('--resume', 'go on with a run that was stopped', false)
@@ -123,7 +127,7 @@ function evaluateCommand(program: Command): void {
     .option('--adapter <dir>', 'PEFT adapter (default: the base alone)')
     .requiredOption('--data <file>', 'JSON lines of {"prompt", "completion"} or {"text"}')
     .option('--batch-size <n>', 'sequences at once', count, 32)
-    .option('--show-errors <n>', 'print so many wrong answers', number, 0)
+    .option('--show-errors <n>', 'print so many wrong answers', countOrNone, 0)
     .action(action<EvaluateArguments>(runEvaluate))
 }
 

@@ -1,6 +1,7 @@
 // y = erf x = 2/√π ∫₀ˣ e^(−t²) dt; dx = dy 2/√π e^(−x²).
 
-import { erf_f32x4, exp_f32x4 } from '../core/math'
+import { exp_nonpositive } from '../core/exponentials'
+import { erf_f32x4 } from '../core/math'
 import { each, each_backward } from '../core/pointwise'
 
 /** 2 / √π */
@@ -14,7 +15,7 @@ class Erf {
 
 class ErfBackward {
   @inline of(x: v128, dy: v128): v128 {
-    const decay = exp_f32x4(f32x4.neg(f32x4.mul(x, x)))
+    const decay = exp_nonpositive(f32x4.neg(f32x4.mul(x, x)))
     return f32x4.mul(dy, f32x4.mul(f32x4.splat(SLOPE_AT_ZERO), decay))
   }
 }

@@ -3,7 +3,8 @@
 //             dx = dy ((1 + t) / 2 + x (1 − t²) √(2/π) (1 + 3 · 0.044715 x²) / 2)
 // Source: Hendrycks and Gimpel, "Gaussian error linear units" (arXiv 1606.08415).
 
-import { erf_f32x4, exp_f32x4, tanh_f32x4 } from '../core/math'
+import { exp_nonpositive } from '../core/exponentials'
+import { erf_f32x4, tanh_f32x4 } from '../core/math'
 import { each, each_backward } from '../core/pointwise'
 
 const SQRT_HALF: f32 = 0.70710678118654752
@@ -21,7 +22,7 @@ function distribution(x: v128): v128 {
 
 @inline
 function density(x: v128): v128 {
-  const decay = exp_f32x4(f32x4.mul(f32x4.splat(-0.5), f32x4.mul(x, x)))
+  const decay = exp_nonpositive(f32x4.mul(f32x4.splat(-0.5), f32x4.mul(x, x)))
   return f32x4.mul(f32x4.splat(DENSITY_AT_ZERO), decay)
 }
 

@@ -7,6 +7,7 @@ export {
   setBackend,
   withBackend,
 } from './core/backend.ts'
+export { checkpoint } from './core/checkpoint.ts'
 export type { DType } from './core/dtype.ts'
 export { type ErrorCode, LowrankError } from './core/errors.ts'
 export { type GradcheckOptions, type GradcheckReport, gradcheck } from './core/gradcheck.ts'

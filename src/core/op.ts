@@ -174,6 +174,11 @@ export function isRecording(): boolean {
   return recorder !== undefined
 }
 
+/** Where ops are recorded now, if anywhere. */
+export function currentRecorder(): Recorder | undefined {
+  return recorder
+}
+
 /** Records into `next` (or not at all) while `fn` runs. */
 export function recordingInto<T>(next: Recorder | undefined, fn: () => T): T {
   const before = recorder

@@ -50,3 +50,17 @@ export function withDraws<T>({ seed, stream }: Draw, fn: () => T): T {
     current = before
   }
 }
+
+/** A bookmark: gives back a function that runs another with the draws that come next now. */
+export function replayDraws(): <T>(fn: () => T) => T {
+  const start = { ...current }
+  return fn => {
+    const before = current
+    current = { ...start }
+    try {
+      return fn()
+    } finally {
+      current = before
+    }
+  }
+}

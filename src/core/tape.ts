@@ -312,10 +312,13 @@ export function backward(output: Tensor, dy?: Tensor): void {
   if (!tape || !isRecording()) {
     throw new LowrankError('scope', 'backward: expected to be called inside step(() => …)')
   }
-  walk(tape, output, dy)
+  for (const [leaf, gradient] of walk(tape, output, dy).leaves()) {
+    keepLeaf(tape, leaf, gradient)
+  }
 }
 
-function walk(tape: Tape, output: Tensor, dy: Tensor | undefined): void {
+/** Walks back from `output`; what is left in the flow are the gradients of tensors not on the tape. */
+function walk(tape: Tape, output: Tensor, dy: Tensor | undefined): Flow {
   const last = tape.nodes.indexOf(originOf(output))
   const flow = new Flow()
   flow.add(output, seed(output, dy))
@@ -326,8 +329,28 @@ function walk(tape: Tape, output: Tensor, dy: Tensor | undefined): void {
     }
   }
   tape.nodes = tape.nodes.filter(node => !node.consumed)
-  for (const [leaf, gradient] of flow.leaves()) {
-    keepLeaf(tape, leaf, gradient)
+  return flow
+}
+
+/**
+ * Runs `fn` on a tape of its own and walks back from what it returns, with `dy` as its gradient: the
+ * gradients of the tensors it used. Those of parameters go where they always go.
+ */
+export function differentiate(fn: () => Tensor, dy: Tensor): ReadonlyMap<Tensor, Tensor> {
+  const tape = new Tape()
+  try {
+    const y = scoped(() => recordingInto(tape, fn))
+    if (!tape.nodes.includes(y.origin as Node)) {
+      return new Map([[y, dy]])
+    }
+    const gradients = new Map(walk(tape, y, dy).leaves())
+    for (const gradient of gradients.values()) {
+      adopt(gradient.storage)
+      drop(gradient.storage)
+    }
+    return gradients
+  } finally {
+    tape.discard()
   }
 }
 

@@ -89,8 +89,8 @@ function checkWeight(input: Tensor, name: string, weight: Tensor | undefined): v
  * ```ts
  * import { binaryCrossEntropyWithLogits, tensor } from 'lowrank'
  *
- * const loss = binaryCrossEntropyWithLogits(tensor([100, -100], [2]), tensor([1, 0], [2]))
- * console.log(loss.itemSync()) // 0
+ * const loss = binaryCrossEntropyWithLogits(tensor([0, 0], [2]), tensor([1, 0], [2]))
+ * console.log(loss.itemSync()) // 0.6931471824645996
  * ```
  */
 export function binaryCrossEntropyWithLogits(

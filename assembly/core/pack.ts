@@ -120,9 +120,44 @@ export function pack_columns<T>(b: usize, step: usize, count: i32, K: i32, out: 
 // the cache lines of a row.
 const CHUNK: i32 = 32
 
-/** Panels of `columns` columns of B [K, N] from b, `panel` bytes apart, from rows or from panels of B. */
-function pack_nn<T>(
-  panels: bool,
+/** Panels of `columns` columns of B [K, N] from b, `panel` bytes apart. */
+function pack_nn_rows<T>(
+  b: usize,
+  bStep: usize,
+  columns: i32,
+  K: i32,
+  panel: usize,
+  out: usize,
+): void {
+  const full = columns >> 3
+  let row = b
+  let step = out
+  for (let k = 0; k < K; k++) {
+    let from = row
+    let to = step
+    for (let n = 0; n < full; n++) {
+      const halves = load8<T>(from)
+      v128.store(to, low<T>(from, halves))
+      v128.store(to, high<T>(from, halves), 16)
+      from += 8 * sizeof<T>()
+      to += panel
+    }
+    row += bStep
+    step += 32
+  }
+  if (columns & 7) {
+    pack_columns<T>(
+      b + <usize>(full << 3) * sizeof<T>(),
+      bStep,
+      columns & 7,
+      K,
+      out + <usize>full * panel,
+    )
+  }
+}
+
+/** Panels of `columns` columns of B [K, N] from panels of B [K, N], `panel` bytes apart. */
+function pack_nn_panels<T>(
   b: usize,
   bStep: usize,
   columns: i32,
@@ -131,23 +166,11 @@ function pack_nn<T>(
   out: usize,
 ): void {
   for (let k = 0; k < K; k += CHUNK) {
-    const depth = min(CHUNK, K - k)
+    const row = b + <usize>k * bStep
     let to = out + ((<usize>k) << 5)
     for (let n = 0; n < columns; n += 8) {
-      const count = min(8, columns - n)
-      const row = b + <usize>k * bStep
-      if (panels) {
-        pack_rows<T>(
-          row + <usize>(n << 3) * sizeof<T>(),
-          8 * sizeof<T>(),
-          8 * bStep,
-          count,
-          depth,
-          to,
-        )
-      } else {
-        pack_columns<T>(row + <usize>n * sizeof<T>(), bStep, count, depth, to)
-      }
+      const from = row + <usize>(n << 3) * sizeof<T>()
+      pack_rows<T>(from, 8 * sizeof<T>(), 8 * bStep, min(8, columns - n), min(CHUNK, K - k), to)
       to += panel
     }
   }
@@ -213,7 +236,7 @@ function pack_strip_nt(a: usize, aStep: usize, K: i32, out: usize): void {
 
 /** `count` strips [K][4] of four rows each of A [M, K], or of four columns of A [K, M] (tn). */
 export function pack_a(tn: bool, a: usize, aStep: usize, count: i32, K: i32, out: usize): void {
-  const chunk = tn ? CHUNK : K
+  const chunk = tn ? 8 : K
   for (let k = 0; k < K; k += chunk) {
     for (let strip = 0; strip < count; strip++) {
       const to = out + ((<usize>(strip * K + k)) << 4)
@@ -238,8 +261,10 @@ function pack_as<T>(
 ): void {
   if (nt) {
     pack_nt<T>(panels, b, bStep, columns, K, panel, out)
+  } else if (panels) {
+    pack_nn_panels<T>(b, bStep, columns, K, panel, out)
   } else {
-    pack_nn<T>(panels, b, bStep, columns, K, panel, out)
+    pack_nn_rows<T>(b, bStep, columns, K, panel, out)
   }
 }
 

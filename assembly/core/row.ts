@@ -2,6 +2,7 @@
 // Four by four elements of eight rows of B at a time are transposed in registers, so that the lanes
 // are columns of the product here too, and k ascends in one accumulator for each.
 
+import { Job } from './job'
 import { multiply_add } from './tile'
 
 @inline
@@ -71,31 +72,24 @@ function sum_rows(a: usize, b: usize, step: usize, count: i32, K: i32, sums: usi
   v128.store(sums, right, 16)
 }
 
-/** c [N] = alpha·a·Bᵀ or c + alpha·a·Bᵀ, rows of B bStep bytes apart, with 8 elements of scratch. */
-export function row_by_rows(
-  a: usize,
-  b: usize,
-  bStep: usize,
-  c: usize,
-  N: i32,
-  K: i32,
-  alpha: f32,
-  accumulate: i32,
-  sums: usize,
-): void {
+/** All of c for the one row of the job. */
+export function row_by_rows(job: Job, N: i32): void {
+  const K = job.K
+  let b = job.b
+  let c = job.c
   for (let n = 0; n < N; n += 8) {
     const count = min(8, N - n)
-    sum_rows(a, b, bStep, count, K, sums)
+    sum_rows(job.a, b, job.bRow, count, K, job.raw)
     for (let lane = 0; lane < count; lane++) {
-      let sum = load<f32>(sums + ((<usize>lane) << 2))
+      let sum = load<f32>(job.raw + ((<usize>lane) << 2))
       for (let k = K & ~3; k < K; k++) {
-        sum +=
-          load<f32>(a + ((<usize>k) << 2)) * load<f32>(b + <usize>lane * bStep + ((<usize>k) << 2))
+        const at = (<usize>k) << 2
+        sum += load<f32>(job.a + at) * load<f32>(b + <usize>lane * job.bRow + at)
       }
-      const value = alpha * sum
-      store<f32>(c, accumulate ? load<f32>(c) + value : value)
+      const value = job.alpha * sum
+      store<f32>(c, job.accumulate ? load<f32>(c) + value : value)
       c += 4
     }
-    b += 8 * bStep
+    b += 8 * job.bRow
   }
 }

@@ -4,8 +4,9 @@
 //   tiles   4 rows by one panel: 8 accumulators, 2 vectors of B, 4 splats and 1 product are
 //           the 15 registers that engines leave to us on x64
 //   pair    2 rows by two panels, single: 1 row by four, so that enough additions overlap
-// Within a step the rows go down and results are stored going up: V8 11 orders pure operations
-// against loads by the order in which results are used, and spills accumulators otherwise.
+// Within a step rows go from the last to the first, but results are stored from the first to the
+// last: V8 11 orders additions against loads by the order in which their results are used, and with
+// the other order it loads everything first and spills.
 // For the same reason alpha and the zeros that sums start from are read from memory: a
 // loop-invariant vector would occupy a register in the loop.
 
@@ -42,6 +43,53 @@ function finish(low: v128, high: v128, c: usize, job: Job): void {
     put_sum(c, f32x4.mul(alpha, low), f32x4.mul(alpha, high))
   } else {
     put(c, f32x4.mul(alpha, low), f32x4.mul(alpha, high))
+  }
+}
+
+/** Stores four rows of eight columns as `finish` does one. */
+@inline
+function finish_tile(
+  job: Job,
+  c: usize,
+  raw: usize,
+  c00: v128,
+  c01: v128,
+  c10: v128,
+  c11: v128,
+  c20: v128,
+  c21: v128,
+  c30: v128,
+  c31: v128,
+): void {
+  if (job.flags & LEAVE) {
+    put(raw, c00, c01)
+    put(raw + RAW_STEP, c10, c11)
+    put(raw + 2 * RAW_STEP, c20, c21)
+    put(raw + 3 * RAW_STEP, c30, c31)
+  } else {
+    const alpha = v128.load32_splat(changetype<usize>(job), offsetof<Job>('alpha'))
+    const to1 = c + job.cRow
+    const to2 = to1 + job.cRow
+    const to3 = to2 + job.cRow
+    c00 = f32x4.mul(alpha, c00)
+    c01 = f32x4.mul(alpha, c01)
+    c10 = f32x4.mul(alpha, c10)
+    c11 = f32x4.mul(alpha, c11)
+    c20 = f32x4.mul(alpha, c20)
+    c21 = f32x4.mul(alpha, c21)
+    c30 = f32x4.mul(alpha, c30)
+    c31 = f32x4.mul(alpha, c31)
+    if (job.flags & ACCUMULATE) {
+      put_sum(c, c00, c01)
+      put_sum(to1, c10, c11)
+      put_sum(to2, c20, c21)
+      put_sum(to3, c30, c31)
+    } else {
+      put(c, c00, c01)
+      put(to1, c10, c11)
+      put(to2, c20, c21)
+      put(to3, c30, c31)
+    }
   }
 }
 
@@ -95,36 +143,7 @@ function tiles(strips: bool, job: Job, count: i32, a: usize, b: usize, c: usize,
       row2 += 4
       row3 += 4
     }
-    if (job.flags & LEAVE) {
-      put(raw, c00, c01)
-      put(raw + RAW_STEP, c10, c11)
-      put(raw + 2 * RAW_STEP, c20, c21)
-      put(raw + 3 * RAW_STEP, c30, c31)
-    } else {
-      const alpha = v128.load32_splat(changetype<usize>(job), offsetof<Job>('alpha'))
-      const to1 = c + job.cRow
-      const to2 = to1 + job.cRow
-      const to3 = to2 + job.cRow
-      c00 = f32x4.mul(alpha, c00)
-      c01 = f32x4.mul(alpha, c01)
-      c10 = f32x4.mul(alpha, c10)
-      c11 = f32x4.mul(alpha, c11)
-      c20 = f32x4.mul(alpha, c20)
-      c21 = f32x4.mul(alpha, c21)
-      c30 = f32x4.mul(alpha, c30)
-      c31 = f32x4.mul(alpha, c31)
-      if (job.flags & ACCUMULATE) {
-        put_sum(c, c00, c01)
-        put_sum(to1, c10, c11)
-        put_sum(to2, c20, c21)
-        put_sum(to3, c30, c31)
-      } else {
-        put(c, c00, c01)
-        put(to1, c10, c11)
-        put(to2, c20, c21)
-        put(to3, c30, c31)
-      }
-    }
+    finish_tile(job, c, raw, c00, c01, c10, c11, c20, c21, c30, c31)
     a += job.aTile
     b += job.bTile
     c += job.cTile

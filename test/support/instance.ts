@@ -15,8 +15,13 @@ export class KernelInstance {
   constructor(module: WebAssembly.Module, megabytes = 16) {
     const pages = Math.ceil((megabytes * 1048576) / PAGE) + 1
     this.memory = new WebAssembly.Memory({ initial: pages })
+    this.kernels = this.exportsOf(module)
+  }
+
+  /** The kernels of a family, on the same memory. */
+  exportsOf(module: WebAssembly.Module): Exports {
     const instance = new WebAssembly.Instance(module, { env: { memory: this.memory } })
-    this.kernels = instance.exports as unknown as Exports
+    return instance.exports as unknown as Exports
   }
 
   /** The address of `bytes` fresh bytes. */

@@ -30,6 +30,7 @@ const PANELS = 4
 const GUARD = 0x7fc0dead
 const instance = new KernelInstance(binary.module(), 48)
 const { kernels } = instance
+const SCRATCH = 4 * kernels.matmul_scratch()
 
 /** Random bits of an element with a magnitude around 1, and some zeros. */
 function elementBits(random: Random, format: number): number {
@@ -115,6 +116,13 @@ function dot(product: Product, a: Float32Array, b: Float32Array, m: number, n: n
   return sum
 }
 
+/** Scratch memory with guard words behind it. */
+function reserveScratch(): number {
+  const scratch = instance.reserve(SCRATCH + 64)
+  instance.u32(scratch + SCRATCH, 16).fill(GUARD)
+  return scratch
+}
+
 /** Runs one product and returns the positions (row, column) whose bits differ, plus broken guards. */
 function differences(product: Product, atEnd: 'a' | 'b' | 'none' = 'none'): string[] {
   const { variant, M, N, K, format, alpha, accumulate, offset, pad } = product
@@ -132,7 +140,7 @@ function differences(product: Product, atEnd: 'a' | 'b' | 'none' = 'none'): stri
   const guarded = instance.u32(cAddress - 64, cLength + 16)
   guarded.fill(GUARD)
   const c = instance.f32(cAddress, cLength)
-  const scratch = instance.reserve(4 * kernels.matmul_scratch())
+  const scratch = reserveScratch()
   const expected = new Uint32Array(guarded)
   const expectedValues = new Float32Array(expected.buffer)
   for (let m = 0; m < M; m++) {
@@ -156,6 +164,9 @@ function differences(product: Product, atEnd: 'a' | 'b' | 'none' = 'none'): stri
       const at = i - 16 - offset
       wrong.push(`row ${Math.floor(at / cStride)} column ${at % cStride} of ${M}x${N}x${K}`)
     }
+  }
+  if (instance.u32(scratch + SCRATCH, 16).some(word => word !== GUARD)) {
+    wrong.push(`scratch overrun by ${M}x${N}x${K}`)
   }
   return wrong
 }
@@ -240,6 +251,10 @@ describe.each(variants)('matmul_%s equals the loop bit for bit', variant => {
       [319, 9, 20],
       [321, 12, 520],
       [643, 25, 9],
+      [1, 11, 30_001],
+      [2, 12, 30_001],
+      [3, 4, 24_000],
+      [5, 3, 12_345],
     ]
     const products = across.map(([M, N, K], i) => {
       const accumulate = i % 2
@@ -284,7 +299,7 @@ describe('the bits of a row do not depend on the batch', () => {
         const b = storeMatrix(random, format, bRows, bColumns, 0, 0)
         const whole = instance.reserve(4 * M * N)
         const part = instance.reserve(4 * N)
-        const scratch = instance.reserve(4 * kernels.matmul_scratch())
+        const scratch = reserveScratch()
         const call = kernels[`matmul_${variant}`]
         const right = [b.address, b.offset, b.stride, format]
         call(a.address, 0, a.stride, ...right, whole, 0, N, M, N, K, 0.7, 0, scratch)

@@ -86,7 +86,9 @@ async function* linesOf(pieces: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8
  *   yield new TextEncoder().encode('{"text": "a"}\n{"te')
  *   yield new TextEncoder().encode('xt": "b"}\n')
  * }
- * for await (const row of streamJsonLines(pieces())) console.log(row.line) // 1, 2
+ * const lines: number[] = []
+ * for await (const row of streamJsonLines(pieces())) lines.push(row.line)
+ * console.log(lines) // [1, 2]
  * ```
  */
 export async function* streamJsonLines(

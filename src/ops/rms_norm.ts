@@ -175,7 +175,7 @@ export const rmsNormOp: Op<
  * import { rmsNorm, tensor } from 'lowrank'
  *
  * const y = rmsNorm(tensor([3, 4], [1, 2]), tensor([1, 2], [2]), { eps: 0 })
- * console.log(y.dataSync()) // Float32Array [0.8485281467437744, 2.2627415657043457]
+ * console.log(y.dataSync()) // Float32Array [0.8485281467437744, 2.262741804122925]
  * ```
  */
 export function rmsNorm(x: Tensor, weight?: Tensor, options: RmsNormOptions = {}): Tensor {

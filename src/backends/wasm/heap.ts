@@ -80,7 +80,10 @@ export class Heap {
     const units = Math.max(1, Math.ceil(bytes / ALIGNMENT))
     let block = this.#find(roundedUp(units))
     if (!block) {
-      this.#grow(units * ALIGNMENT)
+      // The last block may be large enough and yet of a class that was passed over.
+      if (!this.#last.free || this.#last.size < units * ALIGNMENT) {
+        this.#grow(units * ALIGNMENT)
+      }
       block = this.#last
     }
     this.#remove(block)

@@ -56,6 +56,14 @@ describe('the heap', () => {
     expect(heap.used).toBe(0)
   })
 
+  it('uses the last block where it fits exactly, though its class starts lower', () => {
+    const { heap, memory } = make(2)
+    const { byteLength } = memory.buffer
+    // One unit less than all: the search is for the next class up, which has no block.
+    heap.allocate(byteLength - ALIGNMENT)
+    expect(memory.buffer.byteLength).toBe(byteLength)
+  })
+
   it('reports the peak', () => {
     const { heap } = make()
     const block = heap.allocate(6400)

@@ -18,7 +18,7 @@ import { exactMatch, finetune, predict } from 'lowrank/train'
 import { baseExamples, baseHeldOut } from './base-task.ts'
 
 const SEED = 1
-const INITIAL_DEVIATION = 0.02
+const INITIAL_DEVIATION = 0.06
 
 const { values } = parseArgs({
   options: {
@@ -50,14 +50,14 @@ const config = {
   mlp_bias: false,
   attention_dropout: 0,
   initializer_range: INITIAL_DEVIATION,
-  bos_token_id: null,
+  bos_token_id: 1,
   eos_token_id: 2,
   pad_token_id: 0,
   use_cache: true,
   dtype: 'bfloat16',
 }
 
-const generationConfig = { bos_token_id: null, eos_token_id: 2, pad_token_id: 0 }
+const generationConfig = { bos_token_id: 1, eos_token_id: 2, pad_token_id: 0 }
 
 /** Matrices normal with a small deviation, smaller for those that write to the residual stream. */
 function initialize(model: CausalLM): void {

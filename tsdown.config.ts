@@ -53,4 +53,6 @@ const config: UserConfig[] = [
   },
 ]
 
-export default defineConfig(config)
+const resolved: ReturnType<typeof defineConfig> = defineConfig(config)
+
+export default resolved

@@ -21,6 +21,7 @@ const MEMORY_BASE = {
   elementwise: 16384,
   adafactor: 20480,
   reductions: 24576,
+  indexing: 28672,
 }
 
 const sha256 = bytes => createHash('sha256').update(bytes).digest('hex')

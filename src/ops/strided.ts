@@ -2,6 +2,7 @@
 // repeat an element. Permutations, expansions, concatenations, slices, and rows along any axes are
 // this copy.
 
+import { binary } from '#kernels/indexing'
 import type { Floats, KernelSet } from '../core/backend.ts'
 import type { OpContext } from '../core/op.ts'
 import { countOf, type Shape, stridesOf } from '../core/shape.ts'
@@ -29,6 +30,7 @@ export type CopyStrided = (
 
 export const strided: KernelSet<{ readonly copy_strided: CopyStrided }> = {
   name: 'copy',
+  binary,
   reference: {
     copy_strided(x, xOffset, x0, x1, x2, x3, y, yOffset, y0, y1, y2, y3, n0, n1, n2, n3) {
       for (let i = 0; i < n0; i++) {

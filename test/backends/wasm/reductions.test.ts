@@ -5,6 +5,7 @@
 
 import { describe, expect, it } from 'vitest'
 import { binary as core } from '../../../src/backends/wasm/binaries/core.ts'
+import { binary as indexing } from '../../../src/backends/wasm/binaries/indexing.ts'
 import { binary as reductions } from '../../../src/backends/wasm/binaries/reductions.ts'
 import type { Binary } from '../../../src/core/backend.ts'
 import { Random } from '../../../src/core/rng.ts'
@@ -106,7 +107,7 @@ function memoryOf(binary: Binary): Guarded {
 
 /** Runs a kernel and its loops: every output within relative·|want| + terms. */
 function check(kernel: string, operands: readonly Operand[], relative: number, terms = 0): void {
-  const memory = memoryOf(kernel in coreKernels ? core : reductions)
+  const memory = memoryOf(familyOf(kernel))
   const wanted = operands.map(referenceOperand)
   loops[kernel](...wanted)
   const given = operands.map(operand => wasmOperand(memory, operand))
@@ -128,7 +129,14 @@ function check(kernel: string, operands: readonly Operand[], relative: number, t
   expect(memory.damage(), `${kernel}: guard words overwritten`).toBe(0)
 }
 
-const coreKernels = new KernelInstance(core.module()).kernels
+const families = [core, indexing, reductions].map(binary => ({
+  binary,
+  kernels: new KernelInstance(binary.module()).kernels,
+}))
+
+function familyOf(kernel: string): Binary {
+  return families.filter(({ kernels }) => kernel in kernels)[0].binary
+}
 const COLS = [1, 2, 3, 4, 5, 7, 8, 9, 11, 12, 15, 16, 17, 31, 33]
 const INNER = [1, 2, 3, 4, 5, 15, 16, 17, 19, 20, 21, 35]
 const rows = 3

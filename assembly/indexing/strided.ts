@@ -2,7 +2,7 @@
 // permutations, expansions, concatenations and slices are all this copy. Elements are 32 bits of
 // anything.
 
-import { fill } from './basics'
+import { fill } from '../core/basics'
 
 /** Rows of both side by side. */
 function copy_rows(x: usize, xStep: usize, y: usize, yStep: usize, rows: i32, cols: i32): void {

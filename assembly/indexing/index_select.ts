@@ -1,6 +1,6 @@
 // Slices of the middle axis picked by one index for all, and added back in index order.
 
-import { accumulate } from './basics'
+import { accumulate } from '../core/basics'
 
 /** y [outer, count, inner] = x [outer, size, inner] at index [count] of the middle axis. */
 export function index_select(

@@ -23,7 +23,6 @@ import {
 } from '../train/index.ts'
 import { type LoadedModel, openModel, readExamples } from './files.ts'
 import type { Output } from './output.ts'
-import { writeReport } from './report/index.ts'
 
 export interface FinetuneArguments {
   readonly model: string
@@ -250,6 +249,7 @@ export async function runFinetune(args: FinetuneArguments, output: Output): Prom
   })
   const after = await samplesOf(loaded, shown, args.samples)
   const report = args.report ?? reportPath(args.out)
+  const { writeReport } = await import('./report/index.ts')
   await writeReport(report, { args, run, plan, peak, before, after, model: loaded.model })
   await rm(checkpointPath(args.out), { recursive: true, force: true })
   const last = run.losses.at(-1)

@@ -94,7 +94,7 @@ describe('rope', () => {
       const at = (x: Tensor, offset: number) => rope(x, cos, sin, { offset }).dataSync()
       const score = (i: number, j: number): number => {
         const keys = at(k, j)
-        return at(q, i).reduce((sum, value, n) => sum + value * keys[n], 0)
+        return Array.from(at(q, i)).reduce((sum, value, n) => sum + value * keys[n], 0)
       }
       // Eight products below 1, each of two roundings, of angles rounded to f32.
       expect(Math.abs(score(7, 3) - score(16, 12))).toBeLessThan(8 * 8 * 2 ** -24)

@@ -33,7 +33,7 @@ import type { HeldOut } from './grammar.ts'
 const { values } = parseArgs({
   options: {
     seeds: { type: 'string', default: '3' },
-    epochs: { type: 'string', default: '12' },
+    epochs: { type: 'string', default: '10' },
     examples: { type: 'string', default: '360' },
   },
 })
@@ -62,7 +62,7 @@ interface Method {
 
 const METHODS: readonly Method[] = [
   { name: 'full', r: 0, lr: 1e-3 },
-  ...[1, 2, 4, 8, 16].map(r => ({ name: `LoRA r = ${r}`, r, lr: 5e-3 })),
+  ...[1, 2, 4, 8, 16].map(r => ({ name: `LoRA r = ${r}`, r, lr: 1e-2 })),
 ]
 
 interface Outcome {
@@ -83,7 +83,7 @@ function prepare(model: CausalLM, { r }: Method): number {
     model.unfreeze()
     return 0
   }
-  attach(model, { r, loraAlpha: 2 * r, targetModules: 'all-linear' })
+  attach(model, { r, loraAlpha: 4 * r, targetModules: 'all-linear' })
   return loraLayers(model).reduce(
     (sum, { layer }) => sum + r * (layer.inFeatures + layer.outFeatures),
     0,

@@ -22,10 +22,10 @@ import { NEW_TOOL } from './household.ts'
 /** What the fine-tune is run with: see docs/guides/lora.md for how these were chosen. */
 const SETTINGS = {
   r: 4,
-  'lora-alpha': 8,
+  'lora-alpha': 16,
   'target-modules': 'all-linear',
-  lr: 5e-3,
-  epochs: 12,
+  lr: 1e-2,
+  epochs: 10,
   'batch-size': 16,
   schedule: 'cosine',
   seed: 1,

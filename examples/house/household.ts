@@ -163,35 +163,33 @@ interface Ways {
 const TRAINED: Ways = {
   openings: ['plain', 'plain', 'plain', 'please', 'couldYou', 'iWantYouTo'],
   places: ['compound', 'compound', 'after'],
-  whens: ['none', 'end'],
+  whens: ['none', 'none', 'end', 'front'],
 }
 
 const UNSEEN: Ways = {
   openings: ['pleaseLast', 'canYou', 'wouldYou', 'iNeedYouTo', 'goAheadAnd', 'rememberTo'],
   places: ['front', 'last'],
-  whens: ['front'],
+  whens: ['none', 'none', 'end', 'front'],
 }
 
-function drawFrame(random: Random, openings: Ways, places: Ways, whens: Ways): Frame {
+function drawFrame(random: Random, openings: Ways, places: Ways): Frame {
   return {
     opening: OPENINGS[random.pick(openings.openings)],
     place: random.pick(places.places),
-    when: random.pick(whens.whens),
+    when: random.pick(places.whens),
   }
 }
 
-/** A frame with at least one part that no training example has. */
+/** A frame with an opening or a place of the room that no training example has, or with both. */
 function unseenFrame(random: Random): Frame {
   const ways = (unseen: boolean): Ways => (unseen ? UNSEEN : TRAINED)
-  const [opening, place, when] = random.pick([
-    [true, false, false],
-    [true, false, false],
-    [false, true, false],
-    [false, false, true],
-    [true, true, false],
-    [true, false, true],
+  const [opening, place] = random.pick([
+    [true, false],
+    [true, false],
+    [false, true],
+    [true, true],
   ])
-  return drawFrame(random, ways(opening), ways(place), ways(when))
+  return drawFrame(random, ways(opening), ways(place))
 }
 
 /** A room, a device, and what is done with it. */
@@ -284,7 +282,7 @@ function drawParts(seed: number, trainCount: number, partCount: number): Parts {
   const random = new Random(seed, 'house.household')
   const taken = new Set<string>()
   const [seen, unseen] = [triples(false), triples(true)]
-  const trained = (): Frame => drawFrame(random, TRAINED, TRAINED, TRAINED)
+  const trained = (): Frame => drawFrame(random, TRAINED, TRAINED)
   const usual = (): Drawn => drawExample(random, drawTriple(random, seen), trained())
   return {
     train: drawPart(trainCount, taken, i =>

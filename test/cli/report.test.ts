@@ -10,7 +10,15 @@ import type { ReportData, ReportInput } from '../../src/cli/report/data.ts'
 import { escapeHtml, Html, html } from '../../src/cli/report/html.ts'
 import { writeReport } from '../../src/cli/report/index.ts'
 import { lossCurve, smooth } from '../../src/cli/report/loss.ts'
-import { bytes, decadeOf, duration, percent, shortCount } from '../../src/cli/report/numbers.ts'
+import {
+  bytes,
+  decadeOf,
+  duration,
+  logarithmicEnds,
+  percent,
+  powerLabel,
+  shortCount,
+} from '../../src/cli/report/numbers.ts'
 import { reportPage } from '../../src/cli/report/page.ts'
 import { memoryVerdict, parameterRows } from '../../src/cli/report/parameters.ts'
 import { placesOf } from '../../src/cli/report/places.ts'
@@ -64,7 +72,32 @@ describe('numbers', () => {
       '1 h 2 min',
     ])
     expect([shortCount(1_234_567), shortCount(15_564_800)]).toEqual(['1,234,567', '15.6 M'])
+    expect([powerLabel(1.0000000001e-3), powerLabel(1e-7), powerLabel(0.02)]).toEqual([
+      '0.001',
+      '1e-7',
+      '',
+    ])
     expect([decadeOf(0.00123), decadeOf(1), decadeOf(999)]).toEqual([-3, 0, 2])
+  })
+})
+
+describe('a logarithmic axis', () => {
+  it('has ends that are near, and at least two powers of ten', () => {
+    expect(logarithmicEnds(0.029, 3)).toEqual([0.02, 5])
+    expect(logarithmicEnds(2, 2)).toEqual([1, 10])
+    expect(logarithmicEnds(0.3, 3)).toEqual([0.1, 10])
+    expect(logarithmicEnds(1, 9.9)).toEqual([1, 10])
+    expect(logarithmicEnds(0.9, 10)).toEqual([0.5, 20])
+    const value = fc.double({ min: 1e-9, max: 1e9, noNaN: true })
+    fc.assert(
+      fc.property(value, value, (one, other) => {
+        const [low, high] = [Math.min(one, other), Math.max(one, other)]
+        const [least, most] = logarithmicEnds(low, high)
+        expect(least <= low && high < most).toBe(true)
+        expect(low / least <= 10 && most / high <= 10).toBe(true)
+        expect(Math.floor(Math.log10(most)) - Math.ceil(Math.log10(least))).toBeGreaterThan(0)
+      }),
+    )
   })
 })
 
@@ -124,9 +157,9 @@ describe('the loss curve', () => {
 
   it('is logarithmic where it spans more than two decades', () => {
     const data = madeUpReport({ steps: 2, evals: 0 })
-    const ending = (loss: number): boolean =>
+    const ending = (loss: number): unknown =>
       lossCurve({ ...data, run: { ...data.run, losses: [3, loss] } }).logarithmic
-    expect([ending(0.031), ending(0.029), ending(0)]).toEqual([false, true, false])
+    expect([ending(0.031), ending(0.029), ending(0)]).toEqual([undefined, [0.02, 5], undefined])
   })
 })
 
@@ -151,7 +184,7 @@ describe('the change of weights', () => {
   })
 
   it('has one line of singular values per layer, shaded from first to last', () => {
-    const { panels, shades, rank, low, high } = spectra(madeUpLayers(20, 8))
+    const { panels, shades, rank, ends } = spectra(madeUpLayers(20, 8))
     expect(panels.map(({ lines }) => lines.length)).toEqual(Array(7).fill(20))
     expect(shades).toHaveLength(SHADES)
     expect([shades[0], shades.at(-1)]).toEqual(['blocks 0 to 3', 'blocks 17 to 19'])
@@ -159,7 +192,7 @@ describe('the change of weights', () => {
     expect(used).toEqual([...used].sort((a, b) => a - b))
     expect(rank).toBe(8)
     const values = panels.flatMap(({ lines }) => lines.flatMap(line => line.values))
-    expect(values.every(value => value >= low && value <= high)).toBe(true)
+    expect(values.every(value => value >= ends[0] && value <= ends[1])).toBe(true)
     expect(spectra(madeUpLayers(2, 1)).shades).toEqual(['block 0', 'block 1'])
   })
 
@@ -167,11 +200,11 @@ describe('the change of weights', () => {
     const [layer, other] = madeUpLayers(1, 2)
     const some = { ...layer, singularValues: [2, 1e-9] }
     const none = { ...other, singularValues: [0, 0], deltaNorm: 0 }
-    const { panels, low, high } = spectra([some, none])
+    const { panels, ends } = spectra([some, none])
     expect(panels).toEqual([
       { projection: 'q_proj', lines: [expect.objectContaining({ values: [2] })] },
     ])
-    expect([low, high]).toEqual([1, 10])
+    expect(ends).toEqual([1, 10])
     expect(spectra([none])).toMatchObject({ panels: [], text: 'Every update is zero.' })
   })
 })

@@ -2,7 +2,7 @@
 // start, eₜ / (1 − (1 − α)ᵗ), and the held-out losses.
 
 import type { ReportData } from './data.ts'
-import { count, counted, significant } from './numbers.ts'
+import { count, counted, logarithmicEnds, significant } from './numbers.ts'
 
 export type Point = readonly [step: number, loss: number]
 
@@ -13,8 +13,8 @@ export interface LossCurve {
   readonly held: readonly Point[]
   /** The step whose adapter was kept, if evaluation chose it. */
   readonly best: number | undefined
-  /** Whether the losses span more than two decades, so that a linear axis would hide the end. */
-  readonly logarithmic: boolean
+  /** Of a logarithmic axis, where a linear one would hide the end: over more than two decades. */
+  readonly logarithmic: readonly [low: number, high: number] | undefined
   /** The curve in words. */
   readonly text: string
 }
@@ -77,7 +77,8 @@ export function lossCurve(data: ReportData): LossCurve {
     smoothed: points(smoothed),
     held: evals.map(({ step, loss }) => [step, loss]),
     best,
-    logarithmic: lowest > 0 && highest > 100 * lowest,
+    logarithmic:
+      lowest > 0 && highest > 100 * lowest ? logarithmicEnds(lowest, highest) : undefined,
     text: describe(data, best),
   }
 }

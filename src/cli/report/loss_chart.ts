@@ -4,7 +4,7 @@ import type { LineSeriesOption } from 'echarts'
 import { axisStyle, COLORS, type Drawing, draw, FONT_SIZE, type Layout, legendOf } from './draw.ts'
 import type { Html } from './html.ts'
 import type { LossCurve, Point } from './loss.ts'
-import { count, significant } from './numbers.ts'
+import { count, powerLabel, significant } from './numbers.ts'
 
 function series(
   name: string,
@@ -67,6 +67,14 @@ function seriesOf(curve: LossCurve): LineSeriesOption[] {
   return drawn
 }
 
+function scaleOf({ logarithmic }: LossCurve): object {
+  const formatter = logarithmic ? powerLabel : (value: number) => significant(value)
+  const axisLabel = { color: COLORS.muted, fontSize: FONT_SIZE, formatter }
+  return logarithmic
+    ? { type: 'log', min: logarithmic[0], max: logarithmic[1], axisLabel }
+    : { type: 'value', axisLabel }
+}
+
 function drawing(curve: LossCurve, { narrow }: Layout): Drawing {
   const lines = seriesOf(curve)
   return {
@@ -87,11 +95,10 @@ function drawing(curve: LossCurve, { narrow }: Layout): Drawing {
       },
       yAxis: {
         ...axisStyle(true),
-        type: curve.logarithmic ? 'log' : 'value',
+        ...scaleOf(curve),
         name: 'nats per token',
         nameTextStyle: { color: COLORS.muted, fontSize: FONT_SIZE, align: 'left' },
         nameGap: 14,
-        axisLabel: { color: COLORS.muted, formatter: (value: number) => significant(value) },
       },
       series: lines,
     },

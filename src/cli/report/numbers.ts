@@ -55,3 +55,29 @@ export function decadeOf(value: number): number {
 export function powerOfTen(n: number): number {
   return Number(`1e${n}`)
 }
+
+/**
+ * The ends of a logarithmic axis around values from `low` to `high`: 1, 2 or 5 times 10ⁿ, or powers
+ * of ten where there would not be two of them between, since only these are labelled.
+ */
+export function logarithmicEnds(low: number, high: number): readonly [number, number] {
+  const steps = (value: number): number[] =>
+    [1, 2, 5, 10].map(step => Number(`${step}e${decadeOf(value)}`))
+  const below = steps(low).filter(step => step <= low)
+  const above = steps(high).filter(step => step > high)
+  const ends = [below[below.length - 1], above[0]] as const
+  const [first, last] = [decadeOf(low), decadeOf(high)]
+  const powers = decadeOf(ends[1]) - (ends[0] === powerOfTen(first) ? first : first + 1) + 1
+  return powers >= 2 ? ends : [powerOfTen(first), powerOfTen(last + 1)]
+}
+
+/** The label of a logarithmic axis: powers of ten, and nothing for other values. */
+export function powerLabel(value: number): string {
+  // The axis comes by its values through logarithms, not quite exactly.
+  const rounded = Number(value.toPrecision(3))
+  const decade = decadeOf(rounded)
+  if (rounded !== powerOfTen(decade)) {
+    return ''
+  }
+  return Math.abs(decade) > 3 ? `1e${decade}` : String(rounded)
+}

@@ -24,7 +24,7 @@ export interface Sample {
 
 /** Longer texts are cut; a report is not a log. */
 const LONGEST = 1200
-/** An answer that has less than this in common with the wanted one is marked as a whole. */
+/** An answer that has less than this share of the wanted one is marked as a whole. */
 const LEAST_COMMON = 0.4
 /** Two texts with more changes than this have nothing to align. */
 const MOST_EDITS = 400
@@ -60,7 +60,7 @@ export function compare(want: string, got: string): Piece[] {
   const common = pieces
     .filter(({ kind }) => kind === 'same')
     .reduce((sum, { text }) => sum + text.length, 0)
-  return common < LEAST_COMMON * Math.max(want.length, got.length) ? whole : ordered(pieces)
+  return common < LEAST_COMMON * want.length ? whole : ordered(pieces)
 }
 
 function answerOf({ want, got, exact }: Prediction): Answer {

@@ -13,7 +13,7 @@ import {
   legendRows,
 } from './draw.ts'
 import type { Html } from './html.ts'
-import { decadeOf, powerOfTen } from './numbers.ts'
+import { powerLabel } from './numbers.ts'
 import type { Spectra, SpectrumLine } from './weights.ts'
 
 interface Cell {
@@ -51,10 +51,11 @@ function cellsOf({ panels, shades }: Spectra, layout: Layout): Cell[] {
   }))
 }
 
-/** A power of ten; the axis comes by it through logarithms, not quite exactly. */
-function scientific(value: number): string {
-  const decade = decadeOf(Number(value.toPrecision(3)))
-  return Math.abs(decade) > 3 ? `1e${decade}` : String(powerOfTen(decade))
+/** Every whole number while there is room, else the ends and the middle. */
+function ticksOf(rank: number): number[] {
+  return rank <= 8
+    ? Array.from({ length: rank }, (_, i) => i + 1)
+    : [1, Math.round((1 + rank) / 2), rank]
 }
 
 /** The lines of one panel and one shade are one series with gaps: hundreds of series are slow. */
@@ -86,8 +87,10 @@ function seriesOf(
 }
 
 function axes(spectra: Spectra, cells: readonly Cell[]): Pick<EChartsOption, 'xAxis' | 'yAxis'> {
-  const { rank, low, high } = spectra
-  const ticks = [...new Set([1, Math.round((1 + rank) / 2), rank])]
+  const {
+    rank,
+    ends: [min, max],
+  } = spectra
   return {
     xAxis: cells.map((_, i) => ({
       ...axisStyle(false),
@@ -95,15 +98,15 @@ function axes(spectra: Spectra, cells: readonly Cell[]): Pick<EChartsOption, 'xA
       gridIndex: i,
       min: rank === 1 ? 0 : 1,
       max: rank === 1 ? 2 : rank,
-      axisLabel: { color: COLORS.muted, fontSize: FONT_SIZE, customValues: ticks },
+      axisLabel: { color: COLORS.muted, fontSize: FONT_SIZE, customValues: ticksOf(rank) },
     })),
     yAxis: cells.map(({ first }, i) => ({
       ...axisStyle(true),
       type: 'log',
       gridIndex: i,
-      min: low,
-      max: high,
-      axisLabel: { show: first, color: COLORS.muted, fontSize: FONT_SIZE, formatter: scientific },
+      min,
+      max,
+      axisLabel: { show: first, color: COLORS.muted, fontSize: FONT_SIZE, formatter: powerLabel },
     })),
   }
 }

@@ -2,7 +2,7 @@
 // singular values of each s·B·A as one panel per projection, one line per block.
 
 import type { LayerChange } from '../../analysis/index.ts'
-import { count, counted, decadeOf, percent, powerOfTen, significant } from './numbers.ts'
+import { count, counted, logarithmicEnds, percent, significant } from './numbers.ts'
 import { placesOf } from './places.ts'
 
 export interface ChangeGrid {
@@ -61,9 +61,8 @@ export interface Spectra {
   readonly shades: readonly string[]
   /** The longest line. */
   readonly rank: number
-  /** Powers of ten around all values. */
-  readonly low: number
-  readonly high: number
+  /** Of the logarithmic axis around all values. */
+  readonly ends: readonly [low: number, high: number]
   readonly text: string
 }
 
@@ -115,8 +114,7 @@ export function spectra(layers: readonly LayerChange[]): Spectra {
     })),
     shades: names,
     rank: drawn.reduce((most, { values }) => Math.max(most, values.length), 0),
-    low: largest > 0 ? powerOfTen(decadeOf(smallest)) : 0,
-    high: largest > 0 ? powerOfTen(decadeOf(largest) + 1) : 0,
+    ends: largest > 0 ? logarithmicEnds(smallest, largest) : [1, 10],
     text: describeSpectra(layers),
   }
 }

@@ -217,9 +217,10 @@ class NodeDirectory implements Directory {
  * @example
  * ```ts
  * import { mkdtempSync } from 'node:fs'
+ * import { tmpdir } from 'node:os'
  * import { directory } from 'lowrank/node'
  *
- * const adapter = directory(`${mkdtempSync('/tmp/lowrank-')}/adapter`)
+ * const adapter = directory(`${mkdtempSync(`${tmpdir()}/lowrank-`)}/adapter`)
  * await adapter.writeAll(new Map([['adapter_config.json', '{"r": 8}']]))
  * console.log(await adapter.list()) // ['adapter_config.json']
  * ```

@@ -66,6 +66,15 @@ export type BinaryOp<K> = Op<
   BinarySaved
 >
 
+/** Kernels copy 32 bits of anything; arithmetic is for floats. */
+function refuseIntegers(name: string, operands: readonly Tensor[]): void {
+  for (const { dtype } of operands) {
+    if (dtype === 'int32') {
+      throw new LowrankError('dtype', `${name}: expected floats, got ${dtype}`)
+    }
+  }
+}
+
 function ruleAt<K>(context: OpContext<K>, shape: Shape): Rule<K> {
   return {
     context,
@@ -86,6 +95,7 @@ export function defineBinary<K extends SumKernels>(definition: BinaryDefinition<
     forward(context, inputs, numbers) {
       const a = inputs[0] ?? context.filled([], numbers.a ?? 0)
       const b = inputs[1] ?? context.filled([], numbers.b ?? 0)
+      refuseIntegers(name, [a, b])
       const shape = broadcastShapes(name, a.shape, b.shape)
       const y = broadcast(context, definition.kernel(context.kernels), [a, b], shape)
       const saved: BinarySaved = {

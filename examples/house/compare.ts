@@ -51,7 +51,9 @@ function readLines(name: string): HeldOut[] {
 }
 
 const training = readLines('train.jsonl')
-const heldOut = readLines('held-out.jsonl').slice(0, Number(values.examples))
+const all = readLines('held-out.jsonl')
+const stride = Math.max(1, Math.floor(all.length / Number(values.examples)))
+const heldOut = all.filter((_, i) => i % stride === 0)
 
 interface Method {
   readonly name: string

@@ -118,7 +118,8 @@ export function sampleSection(data: ReportData): Html {
       lead('No samples: none were asked for, or the data has no prompts with completions.'),
     )
   }
-  const source = data.args.evalData === undefined ? 'training' : 'held-out'
+  const { sampleData, evalData } = data.args
+  const source = (sampleData ?? evalData) === undefined ? 'training' : 'held-out'
   return section(
     'samples',
     'Before and after',

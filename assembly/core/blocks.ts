@@ -18,7 +18,8 @@ import {
   RESUME,
   ROWS,
 } from './job'
-import { pack_a, pack_b } from './pack'
+import { pack_b } from './pack'
+import { pack_a } from './strips'
 import { pair, single, tiles_rows, tiles_strips } from './tile'
 
 // From this width on A is packed into strips, which saves the tile three pointers; a transposed A

@@ -1,6 +1,5 @@
-// Packing of operands of a product, so that the register tile reads straight streams:
-//   B into f32 panels [K][8]: eight columns of the product side by side, k ascending
-//   A, where its rows are columns in memory (tn), into strips [K][4]
+// Packing of the right operand of a product into f32 panels [K][8]: eight columns of the product side
+// by side, k ascending, so that the register tile reads one straight stream.
 // A panel of fewer than eight columns repeats its last column or leaves the rest as it was: those
 // lanes are computed and never stored.
 
@@ -21,7 +20,7 @@ import {
 
 /** Stores the transpose of four rows of four into a strip [4][4], or into half a panel [4][8]. */
 @inline
-function store_transposed(panel: bool, r0: v128, r1: v128, r2: v128, r3: v128, out: usize): void {
+export function store_transposed(panel: bool, r0: v128, r1: v128, r2: v128, r3: v128, out: usize): void {
   const low01 = v128.shuffle<f32>(r0, r1, 0, 4, 1, 5)
   const low23 = v128.shuffle<f32>(r2, r3, 0, 4, 1, 5)
   const high01 = v128.shuffle<f32>(r0, r1, 2, 6, 3, 7)
@@ -95,13 +94,19 @@ export function pack_rows<T>(
   }
 }
 
+/** One k of eight columns. */
+@inline
+function pack8<T>(b: usize, out: usize): void {
+  const halves = load8<T>(b)
+  v128.store(out, low<T>(b, halves))
+  v128.store(out, high<T>(b, halves), 16)
+}
+
 /** A panel [K][8] from `count` <= 8 columns of K rows, `step` bytes apart. */
 export function pack_columns<T>(b: usize, step: usize, count: i32, K: i32, out: usize): void {
   if (count == 8) {
     for (let k = 0; k < K; k++) {
-      const halves = load8<T>(b)
-      v128.store(out, low<T>(b, halves))
-      v128.store(out, high<T>(b, halves), 16)
+      pack8<T>(b, out)
       out += 32
       b += step
     }
@@ -116,8 +121,8 @@ export function pack_columns<T>(b: usize, step: usize, count: i32, K: i32, out: 
   }
 }
 
-// With B [K, N] the panels of a group are packed together, so many k at a time, since they share
-// the cache lines of a row.
+// From panels of B [K, N] the panels of a group are packed together, so many k at a time: they lie
+// side by side there.
 const CHUNK: i32 = 32
 
 /** Panels of `columns` columns of B [K, N] from b, `panel` bytes apart. */
@@ -130,20 +135,25 @@ function pack_nn_rows<T>(
   out: usize,
 ): void {
   const full = columns >> 3
-  let row = b
-  let step = out
-  for (let k = 0; k < K; k++) {
-    let from = row
-    let to = step
+  let k = 0
+  // Two k at a time write a whole cache line of a panel.
+  for (; k < (K & ~1); k += 2) {
+    let row0 = b + <usize>k * bStep
+    let row1 = row0 + bStep
+    let to = out + ((<usize>k) << 5)
     for (let n = 0; n < full; n++) {
-      const halves = load8<T>(from)
-      v128.store(to, low<T>(from, halves))
-      v128.store(to, high<T>(from, halves), 16)
-      from += 8 * sizeof<T>()
+      pack8<T>(row0, to)
+      pack8<T>(row1, to + 32)
+      row0 += 8 * sizeof<T>()
+      row1 += 8 * sizeof<T>()
       to += panel
     }
-    row += bStep
-    step += 32
+  }
+  if (k < K) {
+    const row = b + <usize>k * bStep
+    for (let n = 0; n < full; n++) {
+      pack8<T>(row + <usize>(n << 3) * sizeof<T>(), out + <usize>n * panel + ((<usize>k) << 5))
+    }
   }
   if (columns & 7) {
     pack_columns<T>(
@@ -194,58 +204,6 @@ function pack_nt<T>(
     }
     b += 8 * bStep
     out += panel
-  }
-}
-
-/** A strip [K][4] of four columns of A [K, M], k aStep bytes apart. */
-function pack_strip_tn(a: usize, aStep: usize, K: i32, out: usize): void {
-  for (let k = 0; k < K; k++) {
-    v128.store(out, v128.load(a))
-    out += 16
-    a += aStep
-  }
-}
-
-/** A strip [K][4] of four rows of A [M, K], aStep bytes apart. */
-function pack_strip_nt(a: usize, aStep: usize, K: i32, out: usize): void {
-  let row0 = a
-  let row1 = row0 + aStep
-  let row2 = row1 + aStep
-  let row3 = row2 + aStep
-  let k = 0
-  for (; k < (K & ~3); k += 4) {
-    store_transposed(false, v128.load(row0), v128.load(row1), v128.load(row2), v128.load(row3), out)
-    out += 64
-    row0 += 16
-    row1 += 16
-    row2 += 16
-    row3 += 16
-  }
-  for (; k < K; k++) {
-    store<f32>(out, load<f32>(row0))
-    store<f32>(out, load<f32>(row1), 4)
-    store<f32>(out, load<f32>(row2), 8)
-    store<f32>(out, load<f32>(row3), 12)
-    out += 16
-    row0 += 4
-    row1 += 4
-    row2 += 4
-    row3 += 4
-  }
-}
-
-/** `count` strips [K][4] of four rows each of A [M, K], or of four columns of A [K, M] (tn). */
-export function pack_a(tn: bool, a: usize, aStep: usize, count: i32, K: i32, out: usize): void {
-  const chunk = tn ? 8 : K
-  for (let k = 0; k < K; k += chunk) {
-    for (let strip = 0; strip < count; strip++) {
-      const to = out + ((<usize>(strip * K + k)) << 4)
-      if (tn) {
-        pack_strip_tn(a + <usize>k * aStep + ((<usize>strip) << 4), aStep, min(chunk, K - k), to)
-      } else {
-        pack_strip_nt(a + <usize>(strip << 2) * aStep, aStep, K, to)
-      }
-    }
   }
 }
 

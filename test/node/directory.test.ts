@@ -100,7 +100,9 @@ describe('a writer that is killed', () => {
       'adapter_model.safetensors': 'm'.repeat(400_000),
     }
     for (let round = 0; round < 4 * REPEAT; round++) {
-      await rm(target, { recursive: true, force: true })
+      // All of it: what a killed writer left beside the target would be put back in its place.
+      await rm(scratch, { recursive: true, force: true })
+      await mkdir(scratch)
       await directory(target).writeAll(new Map(Object.entries(old)))
       const writer = startWriter('overwrite', -1)
       await once(writer.stdout!, 'data')

@@ -33,7 +33,10 @@ class LoadedTokenizer implements Tokenizer {
   }
 
   decode(ids: readonly number[], { skipSpecialTokens = true }: DecodeOptions = {}): string {
-    return this.#tokenizer.decode([...ids], { skip_special_tokens: skipSpecialTokens })
+    // The tokenizer throws where there is nothing to decode.
+    return ids.length === 0
+      ? ''
+      : this.#tokenizer.decode([...ids], { skip_special_tokens: skipSpecialTokens })
   }
 
   #id(token: string | undefined): number | undefined {

@@ -1,36 +1,36 @@
-// How the golden cases of products, reductions, softmax and of moving elements are called: case op ->
+// How the cases of products, reductions, softmax and of moving elements are called: case op ->
 // the outputs by name, from the case's arguments and input tensors.
 
-import type { Tensor } from '../../src/core/tensor.ts'
-import { amax } from '../../src/ops/amax.ts'
-import { argmax } from '../../src/ops/argmax.ts'
-import { cat } from '../../src/ops/cat.ts'
-import { cumsum } from '../../src/ops/cumsum.ts'
-import { expand } from '../../src/ops/expand.ts'
-import { gather } from '../../src/ops/gather.ts'
-import { indexSelect } from '../../src/ops/index_select.ts'
-import { linear } from '../../src/ops/linear.ts'
-import { logSoftmax } from '../../src/ops/log_softmax.ts'
-import { logsumexp } from '../../src/ops/logsumexp.ts'
-import { matmul } from '../../src/ops/matmul.ts'
-import { type Extreme, max } from '../../src/ops/max.ts'
-import { mean } from '../../src/ops/mean.ts'
-import { min } from '../../src/ops/min.ts'
-import { norm } from '../../src/ops/norm.ts'
-import { permute } from '../../src/ops/permute.ts'
-import { prod } from '../../src/ops/prod.ts'
-import { scatterAdd } from '../../src/ops/scatter_add.ts'
-import { softmax } from '../../src/ops/softmax.ts'
-import { std } from '../../src/ops/std.ts'
-import { sum } from '../../src/ops/sum.ts'
-import { variance } from '../../src/ops/variance.ts'
-import type { FixtureOp, FixtureOutputs } from './op_fixtures_transformer.ts'
+import type { Tensor } from '../../core/tensor.ts'
+import { amax } from '../../ops/amax.ts'
+import { argmax } from '../../ops/argmax.ts'
+import { cat } from '../../ops/cat.ts'
+import { cumsum } from '../../ops/cumsum.ts'
+import { expand } from '../../ops/expand.ts'
+import { gather } from '../../ops/gather.ts'
+import { indexSelect } from '../../ops/index_select.ts'
+import { linear } from '../../ops/linear.ts'
+import { logSoftmax } from '../../ops/log_softmax.ts'
+import { logsumexp } from '../../ops/logsumexp.ts'
+import { matmul } from '../../ops/matmul.ts'
+import { type Extreme, max } from '../../ops/max.ts'
+import { mean } from '../../ops/mean.ts'
+import { min } from '../../ops/min.ts'
+import { norm } from '../../ops/norm.ts'
+import { permute } from '../../ops/permute.ts'
+import { prod } from '../../ops/prod.ts'
+import { scatterAdd } from '../../ops/scatter_add.ts'
+import { softmax } from '../../ops/softmax.ts'
+import { std } from '../../ops/std.ts'
+import { sum } from '../../ops/sum.ts'
+import { variance } from '../../ops/variance.ts'
+import type { CallOutputs, OpCall } from './call.ts'
 
-function extreme(found: Extreme | Tensor): FixtureOutputs {
+function extreme(found: Extreme | Tensor): CallOutputs {
   return 'values' in found ? { y: found.values, indices: found.indices } : { y: found }
 }
 
-export const reductionFixtures: Readonly<Record<string, FixtureOp>> = {
+export const reductionCalls: Readonly<Record<string, OpCall>> = {
   amax: (args, { x }) => ({ y: amax(x, args) }),
   argmax: (args, { x }) => ({ y: argmax(x, args) }),
   cat: (args, { a, b }) => ({ y: cat([a, b], args) }),

@@ -1,29 +1,29 @@
-// How the golden cases of elementwise ops and losses are called: case op -> the outputs by name, from
+// How the cases of elementwise ops and losses are called: case op -> the outputs by name, from
 // the case's arguments and input tensors.
 
-import { add } from '../../src/ops/add.ts'
-import { binaryCrossEntropyWithLogits } from '../../src/ops/binary_cross_entropy_with_logits.ts'
-import { crossEntropy } from '../../src/ops/cross_entropy.ts'
-import { div } from '../../src/ops/div.ts'
-import { exp } from '../../src/ops/exp.ts'
-import { gelu } from '../../src/ops/gelu.ts'
-import { klDiv } from '../../src/ops/kl_div.ts'
-import { log } from '../../src/ops/log.ts'
-import { maskedFill } from '../../src/ops/masked_fill.ts'
-import { maximum } from '../../src/ops/maximum.ts'
-import { mseLoss } from '../../src/ops/mse_loss.ts'
-import { mul } from '../../src/ops/mul.ts'
-import { pow } from '../../src/ops/pow.ts'
-import { relu } from '../../src/ops/relu.ts'
-import { rsqrt } from '../../src/ops/rsqrt.ts'
-import { sigmoid } from '../../src/ops/sigmoid.ts'
-import { silu } from '../../src/ops/silu.ts'
-import { sub } from '../../src/ops/sub.ts'
-import { tanh } from '../../src/ops/tanh.ts'
-import { where } from '../../src/ops/where.ts'
-import type { FixtureOp } from './op_fixtures_transformer.ts'
+import { add } from '../../ops/add.ts'
+import { binaryCrossEntropyWithLogits } from '../../ops/binary_cross_entropy_with_logits.ts'
+import { crossEntropy } from '../../ops/cross_entropy.ts'
+import { div } from '../../ops/div.ts'
+import { exp } from '../../ops/exp.ts'
+import { gelu } from '../../ops/gelu.ts'
+import { klDiv } from '../../ops/kl_div.ts'
+import { log } from '../../ops/log.ts'
+import { maskedFill } from '../../ops/masked_fill.ts'
+import { maximum } from '../../ops/maximum.ts'
+import { mseLoss } from '../../ops/mse_loss.ts'
+import { mul } from '../../ops/mul.ts'
+import { pow } from '../../ops/pow.ts'
+import { relu } from '../../ops/relu.ts'
+import { rsqrt } from '../../ops/rsqrt.ts'
+import { sigmoid } from '../../ops/sigmoid.ts'
+import { silu } from '../../ops/silu.ts'
+import { sub } from '../../ops/sub.ts'
+import { tanh } from '../../ops/tanh.ts'
+import { where } from '../../ops/where.ts'
+import type { OpCall } from './call.ts'
 
-export const elementwiseFixtures: Readonly<Record<string, FixtureOp>> = {
+export const elementwiseCalls: Readonly<Record<string, OpCall>> = {
   add: (_, { a, b }) => ({ y: add(a, b) }),
   binary_cross_entropy_with_logits: (args, { x, target, weight, pos_weight }) => ({
     y: binaryCrossEntropyWithLogits(x, target, { ...args, weight, posWeight: pos_weight }),

@@ -1,0 +1,9 @@
+// Which rules a case falls under: family and kind, as its JSON has them.
+
+import type { CaseKind } from './kind.ts'
+import { opKinds } from './ops/index.ts'
+
+/** Every kind of case that is known; a case of another fails. */
+export const KINDS: Readonly<Record<string, CaseKind>> = {
+  ...opKinds,
+}

@@ -1,0 +1,28 @@
+// Casts of the family ops: F32 rounded to half precision and back, bit for bit.
+
+import { tensor } from '../../core/tensor.ts'
+import { cast, type FloatType } from '../../ops/cast.ts'
+import type { Case } from '../case.ts'
+import { type Check, compareTensor } from '../compare.ts'
+import { type Answer, answered, type CaseKind, outputsOf, stored } from '../kind.ts'
+
+async function run(example: Case): Promise<Answer> {
+  const { data, shape } = stored(example, 'x')
+  const half = cast(tensor(data, shape), example.json.to as FloatType)
+  const back = cast(half, 'float32')
+  const bits = Int16Array.from(half.bits() as Uint16Array)
+  const tensors = {
+    y: await answered(half),
+    y_bits: { shape, data: bits },
+    back: await answered(back),
+  }
+  return { tensors }
+}
+
+function compare(example: Case, answer: Answer): Check[] {
+  return outputsOf(example).map(name =>
+    compareTensor(name, answer.tensors[name], stored(example, name), 0),
+  )
+}
+
+export const castCase: CaseKind = { run, compare }

@@ -1,0 +1,32 @@
+// Rotary frequencies of the family ops: f(i) [head_dim / 2] and the factor of cos and sin, for each
+// configuration of the case.
+
+import { readRopeConfig, ropeFrequencies } from '../../nn/rope_tables.ts'
+import type { Case } from '../case.ts'
+import { type Answered, type Check, checkEqual, compareTensor } from '../compare.ts'
+import { type Answer, type CaseKind, stored, toleranceOf } from '../kind.ts'
+
+function run(example: Case): Answer {
+  const tensors: Record<string, Answered> = {}
+  const json: Record<string, number> = {}
+  // biome-ignore lint/suspicious/noExplicitAny: parts of a config.json
+  for (const [name, table] of Object.entries<any>(example.json.tables)) {
+    const config = readRopeConfig('case', table, table.head_dim)
+    const data = ropeFrequencies(config)
+    tensors[name] = { shape: [data.length], data }
+    json[name] = config.attentionFactor
+  }
+  return { tensors, json }
+}
+
+function compare(example: Case, answer: Answer): Check[] {
+  // The tables are float32, whatever computes them.
+  const tolerance = toleranceOf(example, 32)
+  // biome-ignore lint/suspicious/noExplicitAny: parts of a config.json
+  return Object.entries<any>(example.json.tables).flatMap(([name, table]) => [
+    compareTensor(name, answer.tensors[name], stored(example, name), tolerance),
+    checkEqual(`${name}: attention_scaling`, answer.json?.[name], table.attention_scaling),
+  ])
+}
+
+export const ropeTables: CaseKind = { run, compare }

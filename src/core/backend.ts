@@ -25,6 +25,8 @@ export interface Ints {
 export interface Binary {
   readonly name: string
   module(): WebAssembly.Module
+  /** What it is compiled from; absent where the engine compiles nothing at run time. */
+  bytes?(): Uint8Array
 }
 
 /** Kernels as an op declares them: its reference loops, and the binary that holds the fast ones. */

@@ -1,0 +1,171 @@
+// Cases of the family merge: several adapters combined into one. Scaling is included in the stored
+// products; factors that are free up to sign are compared as products only.
+
+import { LowrankError } from '../core/errors.ts'
+import { type CombineOptions, combineWhole, type WholeAdapter } from '../lora/combine/index.ts'
+import { product } from '../lora/combine/low_rank.ts'
+import type { LayerFactors } from '../lora/combine/whole.ts'
+import type { Case, CaseTensor } from './case.ts'
+import { type Answered, type Check, checkEqual, checkThat } from './compare.ts'
+import { type Answer, type CaseKind, compareOutputs, stored } from './kind.ts'
+
+// biome-ignore lint/suspicious/noExplicitAny: the JSON of a case
+type Json = any
+
+/** The factors of an adapter on one part of the model. */
+function layerOf(example: Case, adapter: string, part: string, scaling: number): LayerFactors {
+  const kind = part === 'emb' ? 'lora_embedding_' : 'lora_'
+  const A = stored(example, `${adapter}.${part}.${kind}A`)
+  const B = stored(example, `${adapter}.${part}.${kind}B`)
+  const [r] = A.shape
+  const [rows] = B.shape
+  return {
+    A: Float64Array.from(A.data),
+    B: Float64Array.from(B.data),
+    r,
+    rows,
+    cols: A.data.length / r,
+    scaling,
+  }
+}
+
+function adapterOf(example: Case, name: string): WholeAdapter {
+  const { r, use_rslora, rank_pattern, target_modules, scaling } = example.json.adapters[name]
+  const layers = Object.entries(scaling as Record<string, number>).map(
+    ([part, factor]) => [part, layerOf(example, name, part, factor)] as const,
+  )
+  return {
+    name,
+    r: Math.max(r, ...(Object.values(rank_pattern) as number[])),
+    targetModules: target_modules,
+    useRslora: use_rslora,
+    layers: new Map(layers),
+  }
+}
+
+/** PEFT's result, so with its scale where the adapters are rank-stabilised. */
+function optionsOf(json: Json): CombineOptions {
+  return {
+    combinationType: json.combination_type,
+    weights: json.weights,
+    svdRank: json.svd_rank,
+    density: json.density,
+    majoritySignMethod: json.majority_sign_method,
+    peftRsloraScale: true,
+  }
+}
+
+function transposed(values: Float64Array, rows: number, cols: number): Float64Array {
+  return values.map((_, at) => values[(at % rows) * cols + Math.floor(at / rows)])
+}
+
+/** ΔW in the orientation of the stored base weight. */
+function deltaOf(layer: LayerFactors, part: string, want: CaseTensor, json: Json): Answered {
+  const delta = product({ ...layer, name: part, weight: 1 }, layer)
+  const turned = part === 'emb' || json.fan_in_fan_out
+  return {
+    shape: want.shape,
+    data: turned ? transposed(delta, layer.rows, layer.cols) : delta,
+  }
+}
+
+function runMerge(example: Case): Answer {
+  const { json } = example
+  const adapters = Object.keys(json.adapters).map(name => adapterOf(example, name))
+  const { r, layers, useRslora, targetModules } = combineWhole('out', adapters, optionsOf(json))
+  const tensors: Record<string, Answered> = {}
+  for (const [part, layer] of layers) {
+    const kind = part === 'emb' ? 'lora_embedding_' : 'lora_'
+    const shapes = json.result.shapes[part]
+    const delta = `out.${part}.delta_weight`
+    tensors[`out.${part}.${kind}A`] = { shape: shapes[`${kind}A`], data: layer.A }
+    tensors[`out.${part}.${kind}B`] = { shape: shapes[`${kind}B`], data: layer.B }
+    tensors[delta] = deltaOf(layer, part, stored(example, delta), json)
+  }
+  const scaling = Object.fromEntries([...layers].map(([part, layer]) => [part, layer.scaling]))
+  const targets = Array.isArray(targetModules) ? [...targetModules].sort() : targetModules
+  return {
+    tensors,
+    json: { r, lora_alpha: r, use_rslora: useRslora, target_modules: targets, scaling },
+  }
+}
+
+function compareMerge(example: Case, answer: Answer, precision: 32 | 64): Check[] {
+  const { r, lora_alpha, use_rslora, target_modules, scaling } = example.json.result
+  return [
+    ...compareOutputs(example, answer, precision),
+    checkEqual('result', answer.json, { r, lora_alpha, use_rslora, target_modules, scaling }),
+  ]
+}
+
+/** Calls that are refused here though PEFT takes them: each loses something without a word. */
+const STRICTER: readonly string[] = [
+  'density above one',
+  'fewer weights than adapters',
+  'name already taken',
+]
+
+const PARTS = ['lin', 'lin2', 'emb', 'conv', 'conv1']
+const SIZES: Readonly<Record<string, readonly [rows: number, cols: number]>> = {
+  lin: [6, 8],
+  lin2: [9, 5],
+  emb: [7, 11],
+  conv: [5, 27],
+  conv1: [6, 7],
+}
+
+/** An adapter of ones, for calls whose numbers do not matter. */
+function anyAdapter(name: string, { r, alpha, targets }: Json): WholeAdapter {
+  const layers = PARTS.map(part => {
+    const [rows, cols] = SIZES[part]
+    const A = new Float64Array(r * cols).fill(1)
+    const B = new Float64Array(rows * r).fill(1)
+    return [part, { A, B, r, rows, cols, scaling: alpha / r }] as const
+  })
+  return { name, r, targetModules: targets ?? PARTS, useRslora: false, layers: new Map(layers) }
+}
+
+function outcomeOf(row: Json): Record<string, unknown> {
+  const known = new Map(
+    Object.entries(row.adapters as Json).map(([name, json]) => [name, anyAdapter(name, json)]),
+  )
+  try {
+    const chosen = (row.of as string[]).map(name => {
+      const adapter = known.get(name)
+      if (!adapter) {
+        throw new LowrankError('target', `combine: there is no adapter "${name}"`)
+      }
+      return adapter
+    })
+    const name = row.call === 'name already taken' ? 'a' : 'out'
+    const { r, targetModules } = combineWhole(name, chosen, optionsOf(row))
+    const targets = Array.isArray(targetModules) ? [...targetModules].sort() : targetModules
+    return { outcome: 'accepted', r, lora_alpha: r, target_modules: targets }
+  } catch (error) {
+    if (!(error instanceof LowrankError)) {
+      throw error
+    }
+    return { outcome: 'raises', message: error.message }
+  }
+}
+
+function runCalls({ json }: Case): Answer {
+  return { tensors: {}, json: { rows: (json.rows as Json[]).map(outcomeOf) } }
+}
+
+function compareCalls({ json }: Case, answer: Answer): Check[] {
+  const got = (answer.json?.rows ?? []) as Json[]
+  return (json.rows as Json[]).map((row, i) => {
+    const refused = row.outcome === 'raises' || STRICTER.includes(row.call)
+    if (refused) {
+      return checkThat(row.call, got[i]?.outcome === 'raises', 'expected an error, got a result')
+    }
+    const { outcome, r, lora_alpha, target_modules } = row
+    return checkEqual(row.call, got[i], { outcome, r, lora_alpha, target_modules })
+  })
+}
+
+export const mergeKinds: Readonly<Record<string, CaseKind>> = {
+  'merge/merge': { run: runMerge, compare: compareMerge },
+  'merge/calls': { run: runCalls, compare: compareCalls },
+}

@@ -2,6 +2,7 @@ import { readdirSync } from 'node:fs'
 import { basename } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { defineConfig, type UserConfig } from 'tsdown'
+import { writeWasmFiles } from './scripts/wasm-files.mjs'
 
 const binaries = readdirSync('src/backends/wasm/binaries').map(
   file => `src/backends/wasm/binaries/${file}`,
@@ -15,16 +16,28 @@ const shared = {
   fixedExtension: false,
 } as const
 
+// npm leaves folders named node_modules out of a package, wherever they are.
+const vendored = ({ name }: { name: string }): string =>
+  `${name.replace(/^.*node_modules\//, 'vendor/')}.js`
+
 const source = (file: string): string => fileURLToPath(new URL(file, import.meta.url))
 
+// Bundles know nothing of the package-internal imports.
+const inlinedKernels: Record<string, string> = {
+  '#kernels': source('src/backends/wasm/default.ts'),
+  ...Object.fromEntries(binaries.map(file => [`#kernels/${basename(file, '.ts')}`, source(file)])),
+}
+
 // The library keeps its modules apart, so that every entry shares one copy of each. The command line
-// is a bundle of its own, with its dependencies inside.
+// and the file for browsers are bundles of their own, with what they depend on inside.
 const config: UserConfig[] = [
   {
     ...shared,
     entry: [
       'src/index.ts',
+      'src/browser.ts',
       'src/*/index.ts',
+      '!src/conformance/index.ts',
       'src/backends/*/index.ts',
       'src/models/auto.ts',
       'src/backends/wasm/default.ts',
@@ -35,6 +48,24 @@ const config: UserConfig[] = [
     clean: true,
     platform: 'neutral',
     deps: { neverBundle: [/^#kernels/, /^node:/], alwaysBundle: ['@huggingface/tokenizers'] },
+    outputOptions: { entryFileNames: vendored },
+    copy: [
+      {
+        from: 'node_modules/@huggingface/tokenizers/LICENSE',
+        to: 'dist/vendor/@huggingface/tokenizers',
+      },
+    ],
+    hooks: { 'build:done': () => writeWasmFiles(new URL('dist/', import.meta.url)) },
+  },
+  {
+    ...shared,
+    entry: { 'lowrank.browser': 'src/browser.ts' },
+    dts: false,
+    clean: false,
+    minify: true,
+    platform: 'browser',
+    alias: inlinedKernels,
+    deps: { alwaysBundle: [/.*/] },
   },
   {
     ...shared,
@@ -42,13 +73,10 @@ const config: UserConfig[] = [
     outDir: 'dist/cli',
     dts: false,
     clean: false,
+    minify: true,
+    sourcemap: false,
     platform: 'node',
-    alias: {
-      '#kernels': source('src/backends/wasm/default.ts'),
-      ...Object.fromEntries(
-        binaries.map(file => [`#kernels/${basename(file, '.ts')}`, source(file)]),
-      ),
-    },
+    alias: inlinedKernels,
     deps: { alwaysBundle: [/^(?!node:)/] },
   },
 ]

@@ -8,6 +8,14 @@ import type { DecodeOptions, EncodeOptions, Tokenizer } from '../train/tokenizer
 
 type Json = Readonly<Record<string, unknown>>
 
+/** What is used of the bundled tokenizer: its own types stay out of the public ones. */
+interface Engine {
+  encode(text: string, options: { add_special_tokens: boolean }): { ids: number[] }
+  decode(ids: number[], options: { skip_special_tokens: boolean }): string
+  get_vocab(withAdded: boolean): Map<string, number>
+  token_to_id(token: string): number | undefined
+}
+
 /** The text of a special token, which is a string or an object with its content. */
 function specialToken(config: Json, key: string): string | undefined {
   const value = config[key]
@@ -16,12 +24,12 @@ function specialToken(config: Json, key: string): string | undefined {
 }
 
 class LoadedTokenizer implements Tokenizer {
-  readonly #tokenizer: HuggingFaceTokenizer
+  readonly #tokenizer: Engine
   readonly eosTokenId: number | undefined
   readonly padTokenId: number | undefined
   readonly vocabSize: number
 
-  constructor(tokenizer: HuggingFaceTokenizer, config: Json) {
+  constructor(tokenizer: Engine, config: Json) {
     this.#tokenizer = tokenizer
     this.eosTokenId = this.#id(specialToken(config, 'eos_token'))
     this.padTokenId = this.#id(specialToken(config, 'pad_token')) ?? this.eosTokenId

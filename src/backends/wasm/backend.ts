@@ -7,7 +7,8 @@ import { BYTES, type DType, FORMAT, PANELS, type TypedArray } from '../../core/d
 import { LowrankError } from '../../core/errors.ts'
 import { Heap } from './heap.ts'
 
-type Exports = Record<string, (...operands: number[]) => number>
+/** Kernels by name: the exports of a binary. */
+export type Exports = Record<string, (...operands: number[]) => number>
 
 /** Kernels of the core binary that the backend itself calls. */
 interface PanelKernels {
@@ -20,6 +21,10 @@ export interface WasmOptions {
   readonly core: Binary
   /** The most bytes the memory may grow to; 4 GiB if absent. */
   readonly maximumBytes?: number
+  /** Whether other threads see the memory. */
+  readonly shared?: boolean
+  /** Makes kernels of a binary; an instance of its module if absent. */
+  readonly instantiate?: (binary: Binary, memory: WebAssembly.Memory) => Exports
 }
 
 const PAGE = 65536
@@ -33,6 +38,10 @@ const PANEL_WIDTH = 8
 const pointer = (buffer: Floats): number => buffer as unknown as number
 const handle = (offset: number): Floats => offset as unknown as Floats
 
+function instanceOf(binary: Binary, memory: WebAssembly.Memory): Exports {
+  return new WebAssembly.Instance(binary.module(), { env: { memory } }).exports as Exports
+}
+
 export class WasmBackend implements Backend {
   readonly name: string = 'wasm'
   readonly reproducible: boolean = true
@@ -43,13 +52,16 @@ export class WasmBackend implements Backend {
   readonly #exports: Exports = {}
   readonly #loaded: Set<string> = new Set()
   readonly #checked: WeakSet<object> = new WeakSet()
+  readonly #instantiate: NonNullable<WasmOptions['instantiate']>
   #scratch = 0
   #scratchCount = 0
 
   constructor(options: WasmOptions) {
     const bytes = options.maximumBytes ?? MAXIMUM_PAGES * PAGE
     const maximum = Math.max(INITIAL_PAGES, Math.floor(bytes / PAGE))
-    this.#memory = new WebAssembly.Memory({ initial: INITIAL_PAGES, maximum })
+    const { shared } = options
+    this.#memory = new WebAssembly.Memory({ initial: INITIAL_PAGES, maximum, shared })
+    this.#instantiate = options.instantiate ?? instanceOf
     this.#heap = new Heap(this.#memory, HEAP_START)
     this.#load(options.core)
   }
@@ -125,9 +137,8 @@ export class WasmBackend implements Backend {
   }
 
   #load(binary: Binary): void {
-    let instance: WebAssembly.Instance
     try {
-      instance = new WebAssembly.Instance(binary.module(), { env: { memory: this.#memory } })
+      Object.assign(this.#exports, this.#instantiate(binary, this.#memory))
     } catch (cause) {
       throw new LowrankError(
         'backend',
@@ -136,7 +147,6 @@ export class WasmBackend implements Backend {
         { cause },
       )
     }
-    Object.assign(this.#exports, instance.exports)
     this.#loaded.add(binary.name)
   }
 

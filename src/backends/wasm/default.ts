@@ -1,13 +1,14 @@
 // The default backend, reached through the package-internal import `#kernels`: WASM where the
 // engine allows it, else the reference loops for inference, after one warning.
 
+import { binary as core } from '#kernels/core'
 import type { Backend } from '../../core/backend.ts'
 import { reference } from '../reference/index.ts'
-import { wasm } from './index.ts'
+import { WasmBackend } from './backend.ts'
 
 export function createDefaultBackend(): Backend {
   try {
-    return wasm()
+    return new WasmBackend({ core })
   } catch (error) {
     const reason = (error as Error).message
     console.warn(

@@ -1,12 +1,20 @@
 // The public entry `lowrank/wasm`: a WASM backend of one's own, beside the default one.
 
+import { binary as core } from '#kernels/core'
 import type { Backend } from '../../core/backend.ts'
 import { WasmBackend } from './backend.ts'
-import { binary as core } from './binaries/core.ts'
+import { checkModules, instantiateFrom, type Modules } from './modules.ts'
+
+export type { Modules } from './modules.ts'
 
 export interface WasmBackendOptions {
   /** The most bytes its memory may grow to; 4 GiB if absent. */
   readonly maximumBytes?: number
+  /**
+   * Compiled binaries by family, for hosts that refuse to compile: the package exports them as
+   * `lowrank/wasm/core.wasm` and so on. A family that is absent is compiled from inlined bytes.
+   */
+  readonly modules?: Modules
 }
 
 /**
@@ -22,5 +30,10 @@ export interface WasmBackendOptions {
  * ```
  */
 export function wasm(options: WasmBackendOptions = {}): Backend {
-  return new WasmBackend({ ...options, core })
+  const { modules, maximumBytes } = options
+  if (!modules) {
+    return new WasmBackend({ core, maximumBytes })
+  }
+  checkModules(modules)
+  return new WasmBackend({ core, maximumBytes, instantiate: instantiateFrom(modules) })
 }

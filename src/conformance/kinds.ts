@@ -1,11 +1,17 @@
 // Which rules a case falls under: family and kind, as its JSON has them.
 
+import { generateKinds } from './generate/index.ts'
+import { hostileKinds } from './hostile/index.ts'
 import type { CaseKind } from './kind.ts'
 import { mergeKinds } from './merge.ts'
 import { opKinds } from './ops/index.ts'
+import { optimKinds } from './optim/index.ts'
 
 /** Every kind of case that is known; a case of another fails. */
 export const KINDS: Readonly<Record<string, CaseKind>> = {
+  ...generateKinds,
+  ...hostileKinds,
   ...mergeKinds,
   ...opKinds,
+  ...optimKinds,
 }

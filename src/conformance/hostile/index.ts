@@ -1,0 +1,8 @@
+// The kinds of the family hostile: lists of files, one case per line.
+
+import type { CaseKind } from '../kind.ts'
+import { safetensors } from './safetensors.ts'
+
+export const hostileKinds: Readonly<Record<string, CaseKind>> = {
+  'hostile/safetensors': safetensors,
+}

@@ -1,0 +1,5 @@
+// The golden cases of greedy decoding and of the processors of scores, on every backend.
+
+import { describeFamily } from '../support/conformance.ts'
+
+await describeFamily('generate')

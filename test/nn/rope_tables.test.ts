@@ -1,4 +1,4 @@
-// Rotary tables: the golden frequencies, the other rope types against their formulas, and tables that
+// Rotary tables: the rope types against their formulas, and tables that
 // grow and change with the length of a sequence.
 
 import { describe, expect, it } from 'vitest'
@@ -10,30 +10,9 @@ import { tensor } from '../../src/core/tensor.ts'
 import { RopeTables, readRopeConfig, ropeFrequencies } from '../../src/nn/rope_tables.ts'
 import { rope } from '../../src/ops/rope.ts'
 import { backends } from '../support/backends.ts'
-import { goldenCases, scaledError } from '../support/fixture.ts'
-
-const golden = goldenCases('ops').filter(({ json }) => json.kind === 'rope_tables')
-const cases = golden.flatMap(({ json, tensors }) =>
-  Object.entries(json.tables).map(([name, table]) => ({
-    name,
-    // biome-ignore lint/suspicious/noExplicitAny: golden data
-    table: table as any,
-    want: tensors.get(name)?.data ?? [],
-    tolerance: json.tolerance.f32,
-  })),
-)
+import { scaledError } from '../support/fixture.ts'
 
 describe('ropeFrequencies', () => {
-  it('has golden cases', () => {
-    expect(cases.length).toBeGreaterThan(0)
-  })
-
-  it.each(cases)('gives the golden $name', ({ table, want, tolerance }) => {
-    const config = readRopeConfig('case', table, table.head_dim)
-    expect(scaledError(ropeFrequencies(config), want)).toBeLessThanOrEqual(tolerance)
-    expect(config.attentionFactor).toBe(table.attention_scaling)
-  })
-
   it('reads the older form of config.json too', () => {
     const newer = { rope_parameters: { rope_type: 'linear', rope_theta: 5000, factor: 4 } }
     const older = { rope_theta: 5000, rope_scaling: { type: 'linear', factor: 4 } }

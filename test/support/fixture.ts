@@ -4,6 +4,8 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { widen } from '../../src/core/half.ts'
 
+export { scaledError } from '../../src/conformance/compare.ts'
+
 export interface GoldenTensor {
   readonly dtype: string
   readonly shape: number[]
@@ -90,28 +92,4 @@ export function goldenCases(family: string): GoldenCase[] {
     }
     return { name, json, tensors }
   })
-}
-
-/**
- * The error measure of the golden data: max|got − want| / max|want| over the finite entries of want;
- * max|got| where want is all zeros; Infinity where NaN or infinities are not where they should be.
- */
-export function scaledError(got: ArrayLike<number>, want: ArrayLike<number>): number {
-  if (got.length !== want.length) {
-    return Number.POSITIVE_INFINITY
-  }
-  let difference = 0
-  let scale = 0
-  for (let i = 0; i < want.length; i++) {
-    if (Number.isFinite(want[i])) {
-      difference = Math.max(difference, Math.abs(got[i] - want[i]))
-      scale = Math.max(scale, Math.abs(want[i]))
-      if (!Number.isFinite(got[i])) {
-        return Number.POSITIVE_INFINITY
-      }
-    } else if (!Object.is(got[i], want[i])) {
-      return Number.POSITIVE_INFINITY
-    }
-  }
-  return scale > 0 ? difference / scale : difference
 }

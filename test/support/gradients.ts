@@ -1,11 +1,3 @@
 // Gradients put into place by hand, for tests of what consumes them.
 
-import type { Parameter } from '../../src/core/parameter.ts'
-
-/** Writes `data` as the gradient of `parameter`. */
-export function setGradient(parameter: Parameter, data: ArrayLike<number>): void {
-  const { backend } = parameter
-  const values = backend.precision === 64 ? Float64Array.from(data) : Float32Array.from(data)
-  backend.write(parameter.gradient().buffer(), 'float32', values)
-  parameter.hasGrad = true
-}
+export { setGradient } from '../../src/conformance/optim/gradient.ts'

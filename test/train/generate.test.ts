@@ -1,9 +1,9 @@
 import { attach, type Tensor, tensor, withBackend } from 'lowrank'
 import type { CausalLM } from 'lowrank/models'
-import { decode, generate, generateTokens, processScores } from 'lowrank/train'
+import { decode, generate, generateTokens } from 'lowrank/train'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { backends } from '../support/backends.ts'
-import { type GoldenTensor, goldenCases, scaledError } from '../support/fixture.ts'
+import { scaledError } from '../support/fixture.ts'
 import { tinyLlama } from '../support/models.ts'
 import { WordTokenizer } from '../support/words.ts'
 
@@ -134,27 +134,5 @@ describe('generate', () => {
     const prompt = Array.from({ length: 32 }, () => 3)
     await expect(generateTokens(tinyLlama(), [prompt])).rejects.toThrow('the model takes 32')
     await expect(generateTokens(tinyLlama(), [[]])).rejects.toThrow('at least one token')
-  })
-})
-
-describe('processors of scores (golden family generate)', () => {
-  const cases = goldenCases('generate').filter(({ json }) => json.kind === 'processors')
-  it.each(cases)('$name', ({ json, tensors }) => {
-    const {
-      temperature = 1,
-      top_k: topK,
-      top_p: topP,
-      repetition_penalty: repetitionPenalty,
-    } = json.settings
-    const get = (key: string): GoldenTensor => tensors.get(key) as GoldenTensor
-    const [rows, V] = get('scores').shape
-    const T = get('input_ids').shape[1]
-    for (let row = 0; row < rows; row++) {
-      const scores = get('scores').data.subarray(row * V, (row + 1) * V)
-      const history = [...get('input_ids').data.subarray(row * T, (row + 1) * T)]
-      const got = processScores(scores, history, { temperature, topK, topP, repetitionPenalty })
-      const want = get('y').data.subarray(row * V, (row + 1) * V)
-      expect(scaledError(got, want)).toBeLessThanOrEqual(json.tolerance.y)
-    }
   })
 })

@@ -1,0 +1,52 @@
+// PiSSA: the adapter starts as the principal part of W [out, in]. With W = U·diag(σ)·Vᵀ cut to rank
+// r, A = √(Σ/s)·Vᵀ [r, in], B = U·√(Σ/s) [out, r], so that s·B·A = U·Σ·Vᵀ, which is then taken from the
+// base. `pissa_niter_n` finds U, Σ, V by n rounds of randomised iteration.
+// Source: Meng et al. 2024, "PiSSA" (arXiv 2404.02948), equations 2 to 4; PEFT 0.21, `pissa_init`.
+
+import type { Random } from '../../core/rng.ts'
+import { leadingSvd } from '../../linalg/partial.ts'
+import { randomizedSvd } from '../../linalg/randomized.ts'
+import type { Svd } from '../../linalg/svd.ts'
+import { checkScaling, type OrientedWeight, type StartMatrices, toRank } from './oriented.ts'
+
+const FAST = /^pissa_niter_(\d+)$/
+
+/** The number of rounds in `pissa_niter_n`; none for another name. */
+export function pissaIterations(name: string): number | undefined {
+  const match = FAST.exec(name)
+  return match ? Number(match[1]) : undefined
+}
+
+function split(
+  { u, s, vt, k }: Svd,
+  weight: OrientedWeight,
+  r: number,
+  scaling: number,
+): StartMatrices {
+  const roots = s.map(value => Math.sqrt(value / scaling))
+  const A = vt.map((value, at) => value * roots[Math.floor(at / weight.cols)])
+  const B = u.map((value, at) => value * roots[at % k])
+  return toRank({ A, B }, weight, k, r)
+}
+
+/** The exact start. Throws `config` for a scaling that is not positive. */
+export function pissa(weight: OrientedWeight, r: number, scaling: number): StartMatrices {
+  checkScaling('pissa', scaling)
+  const { data, rows, cols } = weight
+  const k = Math.min(r, rows, cols)
+  return split(leadingSvd(data, rows, cols, k), weight, r, scaling)
+}
+
+/** The start from randomised iteration. */
+export function fastPissa(
+  weight: OrientedWeight,
+  r: number,
+  scaling: number,
+  iterations: number,
+  random: Random,
+): StartMatrices {
+  checkScaling('pissa', scaling)
+  const { data, rows, cols } = weight
+  const k = Math.min(r, rows, cols)
+  return split(randomizedSvd(data, rows, cols, k, { iterations, random }), weight, r, scaling)
+}

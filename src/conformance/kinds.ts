@@ -4,6 +4,7 @@ import { generateKinds } from './generate/index.ts'
 import { hostileKinds } from './hostile/index.ts'
 import type { CaseKind } from './kind.ts'
 import { mergeKinds } from './merge.ts'
+import { modelKinds } from './models/index.ts'
 import { opKinds } from './ops/index.ts'
 import { optimKinds } from './optim/index.ts'
 
@@ -12,6 +13,7 @@ export const KINDS: Readonly<Record<string, CaseKind>> = {
   ...generateKinds,
   ...hostileKinds,
   ...mergeKinds,
+  ...modelKinds,
   ...opKinds,
   ...optimKinds,
 }

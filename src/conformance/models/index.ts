@@ -1,0 +1,9 @@
+// The kinds of the family models.
+
+import type { CaseKind } from '../kind.ts'
+import { compare } from './compare.ts'
+import { run } from './model.ts'
+
+export const modelKinds: Readonly<Record<string, CaseKind>> = {
+  'models/model': { run, compare },
+}

@@ -2,6 +2,7 @@
 // not negative, the columns of U and the rows of Vt orthonormal. A tall A is first factored by
 // pivoted QR, A[:, order] = Q · R, which leaves a small triangle whose rows one-sided Jacobi makes
 // orthogonal: J · R = diag(s) · V', so U = Q · Jᵀ and Vt is V' with its columns put back.
+// Above a few hundred numbers a side, bidiagonalization (large.ts) takes its place.
 // Of a product B [M, R] · A [R, N] only R × R numbers are decomposed: B = Q₁R₁, Aᵀ = Q₂R₂,
 // B·A = Q₁ (R₁ R₂ᵀ) Q₂ᵀ.
 // Source: Drmač and Veselić, "New fast and accurate Jacobi SVD algorithm" (LAPACK note 169).
@@ -9,6 +10,7 @@
 import { LowrankError } from '../core/errors.ts'
 import { checkMatrix, multiply, transpose } from './dense.ts'
 import { NEGLIGIBLE_NORM, orthogonalizeRows } from './jacobi.ts'
+import { orientedSvd } from './large.ts'
 import { pivotedQr, qr } from './qr.ts'
 
 /**
@@ -26,7 +28,7 @@ export interface Svd {
  * A power of two that brings the largest entry near 1, so that squares neither overflow nor
  * vanish; multiplying by it rounds nothing.
  */
-function normalizer(a: Float64Array): number {
+export function normalizer(a: Float64Array): number {
   let largest = 0
   for (const value of a) {
     largest = Math.max(largest, Math.abs(value))
@@ -39,6 +41,17 @@ function normalizer(a: Float64Array): number {
     scale *= 2
   }
   return scale
+}
+
+/**
+ * Up to this many rows or columns Jacobi rotations are as fast, and they keep the digits of small
+ * values.
+ */
+const JACOBI_SIZE = 96
+
+/** Whether a matrix is decomposed by bidiagonalization. */
+export function isLarge(rows: number, cols: number): boolean {
+  return Math.min(rows, cols) > JACOBI_SIZE
 }
 
 /** The norm of each row; rows that are negligible become zero. */
@@ -114,12 +127,27 @@ function tallSvd(a: Float64Array, rows: number, cols: number): Svd {
   return { u: multiply(q, transpose(left, cols, cols), rows, cols, cols), s, vt, k: cols }
 }
 
+/** Singular values `from` up to, but without, `to` of a large matrix, with their vectors. */
+export function selectedSvd(
+  a: Float64Array,
+  rows: number,
+  cols: number,
+  from: number,
+  to: number,
+): Svd {
+  const scale = normalizer(a)
+  const scaled = a.map(value => value * scale)
+  const { u, s, vt, k } = orientedSvd(scaled, rows, cols, from, to)
+  return { u, s: s.map(value => value / scale), vt, k }
+}
+
 /**
  * The singular value decomposition of a row-major matrix `a` [rows, cols], A = U · diag(s) · Vt.
  *
- * Accurate to rounding for any rank and size, 0 included; of order max·min² operations. Throws
- * `shape` if the length does not fit, `numeric` on NaN or infinity. Source: Drmač and Veselić,
- * LAPACK note 169.
+ * Accurate to rounding of the largest value for any rank and size, 0 included; up to 96 rows or
+ * columns small values keep their digits, too. Of order max·min² operations. Throws `shape` if the
+ * length does not fit, `numeric` on NaN or infinity. Sources: Drmač and Veselić, LAPACK note 169;
+ * Golub and Kahan (1965).
  *
  * @example
  * ```ts
@@ -131,6 +159,9 @@ function tallSvd(a: Float64Array, rows: number, cols: number): Svd {
  */
 export function svd(a: Float64Array, rows: number, cols: number): Svd {
   checkMatrix('svd', a, rows, cols)
+  if (isLarge(rows, cols)) {
+    return selectedSvd(a, rows, cols, 0, Math.min(rows, cols))
+  }
   if (rows < cols) {
     const { u, s, vt, k } = svd(transpose(a, rows, cols), cols, rows)
     return { u: transpose(vt, k, rows), s, vt: transpose(u, cols, k), k }

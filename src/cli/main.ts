@@ -10,6 +10,7 @@ import { type GenerateArguments, runGenerate } from './generate.ts'
 import { type InspectArguments, runInspect } from './inspect.ts'
 import { type MergeArguments, runMerge } from './merge.ts'
 import { Output, type OutputOptions, reportError } from './output.ts'
+import { runVerify, VERIFY_BACKENDS, type VerifyArguments } from './verify.ts'
 
 function number(text: string): number {
   const value = Number(text)
@@ -185,6 +186,23 @@ function inspectCommand(program: Command): void {
     )
 }
 
+function verifyCommand(program: Command): void {
+  command(
+    program,
+    'verify',
+    'run conformance cases here, or put them to another program',
+    'lowrank verify conformance --command "python3 conformance/examples/lora.py"',
+  )
+    .argument('<dir>', 'a root of families of cases, or the folder of one family')
+    .addOption(
+      new Option('--backend <name>', 'what computes').choices(VERIFY_BACKENDS).default('wasm'),
+    )
+    .option('--command <text>', 'a program that is called with the directory of each case')
+    .action((dir: string, options: Omit<VerifyArguments, 'directory'> & OutputOptions) =>
+      action<VerifyArguments>(runVerify)({ ...options, directory: dir }),
+    )
+}
+
 const program = new Command('lowrank')
   .description('LoRA fine-tuning in JavaScript')
   .showHelpAfterError('(--help shows the options)')
@@ -193,4 +211,5 @@ evaluateCommand(program)
 generateCommand(program)
 mergeCommand(program)
 inspectCommand(program)
+verifyCommand(program)
 await program.parseAsync()

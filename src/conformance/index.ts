@@ -44,6 +44,7 @@ export {
   checkCase,
   type Implementation,
   library,
+  NotImplemented,
   passes,
   verifyCases,
 } from './verify.ts'

@@ -24,7 +24,12 @@ export interface CaseResult {
   /** The check that is furthest beyond, or nearest to, its tolerance. */
   readonly worst: Check
   readonly checks: readonly Check[]
+  /** Set where the implementation does not know this kind of case. */
+  readonly skipped?: boolean
 }
+
+/** Thrown by an implementation that does not know this kind of case. */
+export class NotImplemented extends Error {}
 
 /** This library on a backend. */
 export function library(backend: Backend): Implementation {
@@ -66,7 +71,10 @@ function resultOf(name: string, family: string, checks: readonly Check[]): CaseR
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : `${error}`)
 
 /** The checks of one case. */
-export async function checkCase(example: Case, implementation: Implementation): Promise<Check[]> {
+export async function checkCase(
+  example: Case,
+  implementation: Implementation,
+): Promise<readonly Check[]> {
   const kind = KINDS[example.kind]
   if (!kind) {
     return [failure('case', `unknown kind ${JSON.stringify(example.kind)}`)]
@@ -74,9 +82,22 @@ export async function checkCase(example: Case, implementation: Implementation): 
   try {
     const answer = await implementation.answer(example, kind)
     const compare = kind.compare ?? compareOutputs
-    return await compare(example, answer, implementation.precision)
+    return await compare(example, answer, answer.precision ?? implementation.precision)
   } catch (error) {
+    if (error instanceof NotImplemented) {
+      throw error
+    }
     return [failure('case', messageOf(error))]
+  }
+}
+
+async function resultFor(example: Case, implementation: Implementation): Promise<CaseResult> {
+  const { name, family } = example
+  try {
+    return resultOf(name, family, await checkCase(example, implementation))
+  } catch (error) {
+    const worst = failure('case', messageOf(error))
+    return { name, family, ok: false, worst, checks: [worst], skipped: true }
   }
 }
 
@@ -117,8 +138,7 @@ export async function* verifyCases(
       if ('problem' in example) {
         yield resultOf(place.path, place.family, [failure('case', example.problem)])
       } else {
-        const checks = await checkCase(example, implementation)
-        yield resultOf(example.name, example.family, checks)
+        yield await resultFor(example, implementation)
       }
     }
   }

@@ -17,8 +17,8 @@ import { fileURLToPath } from 'node:url'
 import { memoryDirectory } from 'lowrank/io'
 import { LlamaForCausalLM, readLlamaConfig, saveModel } from 'lowrank/models'
 import { directory } from 'lowrank/node'
-import { build } from 'rolldown'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { bundleCli } from '../support/bundle_cli.ts'
 import { TINY } from '../support/models.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
@@ -73,26 +73,6 @@ function expectRefusal({ code, stderr, stdout }: Result, ...parts: string[]): vo
   expect(written()).toEqual([])
 }
 
-async function bundleCli(): Promise<void> {
-  const binaries = readdirSync(at('src/backends/wasm/binaries'))
-  await build({
-    input: { main: at('src/cli/main.ts') },
-    platform: 'node',
-    resolve: {
-      alias: {
-        ...Object.fromEntries(
-          binaries.map(file => [
-            `#kernels/${file.replace('.ts', '')}`,
-            at(`src/backends/wasm/binaries/${file}`),
-          ]),
-        ),
-        '#kernels': at('src/backends/wasm/default.ts'),
-      },
-    },
-    output: { dir: join(work, 'cli'), entryFileNames: '[name].mjs', chunkFileNames: '[name].mjs' },
-  })
-}
-
 async function writeModel(): Promise<void> {
   const json = { ...TINY, vocab_size: 900 }
   const tiny = new LlamaForCausalLM(readLlamaConfig('test', json)).freeze()
@@ -116,7 +96,7 @@ function editJson(file: string, change: Record<string, unknown>): void {
 }
 
 beforeAll(async () => {
-  await bundleCli()
+  await bundleCli(join(work, 'cli'))
   await writeModel()
   const line = JSON.stringify({ prompt: 'Dim the lamp', completion: '\n{"level":3}' })
   writeFileSync(data, `${line}\n`.repeat(8))

@@ -122,4 +122,9 @@ function zerosAfter({ data, shape }: CaseTensor, lengths: readonly number[]): bo
   return true
 }
 
-export const greedy: CaseKind = { run, compare }
+export const greedy: CaseKind = {
+  run,
+  compare,
+  outputs: () => SIDES.flatMap(side => [`${side}.sequences`, `${side}.logits`]),
+  question: ({ new_tokens: _, ...json }) => json,
+}

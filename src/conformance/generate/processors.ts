@@ -52,4 +52,9 @@ function compare(example: Case, { tensors, json }: Answer): Check[] {
   ]
 }
 
-export const processors: CaseKind = { run, compare }
+export const processors: CaseKind = {
+  run,
+  compare,
+  outputs: () => ['y', 'probabilities'],
+  question: ({ kept: _, ...json }) => json,
+}

@@ -39,4 +39,8 @@ function compare({ json }: Case, { json: got }: Answer): Check[] {
   return checks
 }
 
-export const safetensors: CaseKind = { run, compare }
+export const safetensors: CaseKind = {
+  run,
+  compare,
+  question: ({ file, size }) => ({ file, size }),
+}

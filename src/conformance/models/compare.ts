@@ -15,7 +15,7 @@ import {
 import { type Answer, stored } from '../kind.ts'
 
 /** What of data.safetensors is an output. */
-const OUTPUT = /^(logits|embeddings|scores)_|^grad\./
+export const OUTPUT: RegExp = /^(logits|embeddings|scores)_|^grad\./
 
 function isSequence({ tensors }: Case, want: CaseTensor): boolean {
   const mask = tensors.get('attention_mask')

@@ -1,9 +1,14 @@
 // The kinds of the family models.
 
 import type { CaseKind } from '../kind.ts'
-import { compare } from './compare.ts'
+import { compare, OUTPUT } from './compare.ts'
 import { run } from './model.ts'
 
 export const modelKinds: Readonly<Record<string, CaseKind>> = {
-  'models/model': { run, compare },
+  'models/model': {
+    run,
+    compare,
+    outputs: ({ tensors }) => [...tensors.keys()].filter(name => OUTPUT.test(name)),
+    question: ({ loss: _, losses: __, ...json }) => json,
+  },
 }

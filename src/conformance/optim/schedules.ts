@@ -47,4 +47,9 @@ function compare({ json }: Case, answer: Answer): Check[] {
   }))
 }
 
-export const schedules: CaseKind = { run, compare }
+/** Each row with the number of its rates in their place. */
+function question(json: { readonly rows: readonly ScheduleRow[] }): unknown {
+  return { ...json, rows: json.rows.map(row => ({ ...row, lrs: row.lrs.length })) }
+}
+
+export const schedules: CaseKind = { run, compare, question }

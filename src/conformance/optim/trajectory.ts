@@ -147,4 +147,4 @@ function compare(example: Case, answer: Answer, precision: 32 | 64): Check[] {
   return checks
 }
 
-export const trajectory: CaseKind = { run, compare }
+export const trajectory: CaseKind = { run, compare, question: ({ lrs: _, ...json }) => json }

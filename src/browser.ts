@@ -6,6 +6,8 @@ export { reference } from './backends/reference/index.ts'
 export { wasm } from './backends/wasm/index.ts'
 export * from './index.ts'
 export * from './io/index.ts'
+// Of the two, the one with every option.
+export { attach } from './lora/complete.ts'
 export * from './lora/index.ts'
 export * from './models/auto.ts'
 export * from './models/index.ts'

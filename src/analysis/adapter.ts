@@ -3,7 +3,7 @@
 
 import { type AdapterSelection, namesOf } from '../lora/active.ts'
 import { type LoraLayer, loraLayers } from '../lora/adapters.ts'
-import { checkAdapters } from '../lora/linear.ts'
+import { checkAdapters } from '../lora/module.ts'
 import type { Module } from '../nn/module.ts'
 import { ratioOf, weightNorm } from './change.ts'
 import { effectiveRank, singularValues } from './spectrum.ts'

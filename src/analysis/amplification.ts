@@ -7,7 +7,7 @@ import { LowrankError } from '../core/errors.ts'
 import type { Tensor } from '../core/tensor.ts'
 import { multiply, transpose } from '../linalg/dense.ts'
 import type { AdapterSelection } from '../lora/active.ts'
-import type { LoraLinear } from '../lora/linear.ts'
+import type { LoraModule } from '../lora/module.ts'
 import { chosenStates } from './change.ts'
 import { frobenius, numericalRank, svdOfUpdate } from './update.ts'
 
@@ -61,7 +61,7 @@ async function projectRows(
  * ```
  */
 export async function amplification(
-  layer: LoraLinear,
+  layer: LoraModule,
   adapter?: AdapterSelection,
 ): Promise<Amplification> {
   const { weight, outFeatures, inFeatures } = layer.base

@@ -3,8 +3,9 @@
 
 import type { Tensor } from '../core/tensor.ts'
 import { type AdapterSelection, namesOf } from '../lora/active.ts'
-import type { LoraLinear, LoraState } from '../lora/linear.ts'
-import { checkAdapters } from '../lora/linear.ts'
+import type { LoraModule } from '../lora/module.ts'
+import { checkAdapters } from '../lora/module.ts'
+import type { LoraState } from '../lora/state.ts'
 import { frobenius, type LayerUpdate, svdOfUpdate } from './update.ts'
 
 /**
@@ -28,7 +29,7 @@ export async function deltaNorm(update: LayerUpdate): Promise<number> {
 /** The adapters that are asked for, or the active ones; throws `target` for an unknown name. */
 export function chosenStates(
   where: string,
-  layer: LoraLinear,
+  layer: LoraModule,
   selection: AdapterSelection,
 ): LoraState[] {
   checkAdapters(where, [layer], namesOf(selection) ?? [])
@@ -61,7 +62,7 @@ export function ratioOf(delta: number, weight: number): number {
  * ```
  */
 export async function relativeChange(
-  layer: LoraLinear,
+  layer: LoraModule,
   adapter?: AdapterSelection,
 ): Promise<number> {
   const states = chosenStates('relativeChange', layer, adapter)

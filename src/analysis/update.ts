@@ -4,7 +4,7 @@
 
 import { LowrankError } from '../core/errors.ts'
 import { type Svd, svdOfProduct } from '../linalg/svd.ts'
-import type { LoraState } from '../lora/linear.ts'
+import type { LoraState } from '../lora/state.ts'
 
 /** One adapter on a layer, or several that act together. */
 export type LayerUpdate = LoraState | readonly LoraState[]

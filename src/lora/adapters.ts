@@ -3,19 +3,20 @@
 import type { Module } from '../nn/module.ts'
 import { type AdapterSelection, namesOf, withAdapter } from './active.ts'
 import type { ResolvedConfig } from './config.ts'
-import { checkAdapters, LoraLinear } from './linear.ts'
+import { checkAdapters, LoraModule } from './module.ts'
+import { stateParameters, trainedParameters } from './state.ts'
 
 /** A wrapped layer and where it is. */
 export interface LoraLayer {
   readonly path: string
-  readonly layer: LoraLinear
+  readonly layer: LoraModule
 }
 
 /** All layers with adapters, in the order of the model. */
 export function loraLayers(model: Module): LoraLayer[] {
   const found: LoraLayer[] = []
   for (const [path, layer] of model.namedModules()) {
-    if (layer instanceof LoraLinear) {
+    if (layer instanceof LoraModule) {
       found.push({ path, layer })
     }
   }
@@ -59,12 +60,12 @@ export function setAdapter(model: Module, selection: AdapterSelection): void {
   checkAdapters('lora.setAdapter', layers, names)
   for (const layer of layers) {
     layer.active = names.filter(name => layer.adapters.has(name))
-    for (const [name, { A, B, bias }] of layer.adapters) {
-      for (const parameter of [A, B, bias]) {
+    for (const [name, state] of layer.adapters) {
+      for (const parameter of trainedParameters(state)) {
         if (names.includes(name)) {
-          parameter?.unfreeze()
+          parameter.unfreeze()
         } else {
-          parameter?.freeze()
+          parameter.freeze()
         }
       }
     }
@@ -84,8 +85,8 @@ export function deleteAdapter(model: Module, name: string): void {
     const state = layer.adapters.get(name)
     layer.adapters.delete(name)
     layer.active = layer.active.filter(active => active !== name)
-    for (const parameter of [state?.A, state?.B, state?.bias]) {
-      parameter?.dispose()
+    for (const parameter of state ? stateParameters(state) : []) {
+      parameter.dispose()
     }
   }
   adapterConfigs(model).delete(name)

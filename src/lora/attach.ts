@@ -4,50 +4,81 @@
 import { throwAll } from '../core/errors.ts'
 import { Parameter } from '../core/parameter.ts'
 import { nextDraw } from '../core/random_state.ts'
-import type { Linear } from '../nn/linear.ts'
+import type { Adaptable } from '../nn/adaptable.ts'
 import type { Module } from '../nn/module.ts'
 import { adapterConfigs, loraLayers, setAdapter } from './adapters.ts'
-import type { LoraConfig } from './config.ts'
-import { initialWeights } from './init/index.ts'
-import { LoraLinear, type LoraState } from './linear.ts'
-import { type Plan, type PlannedLayer, type PlanOptions, plan } from './plan.ts'
+import type { LoraConfig, PlainLoraConfig } from './config.ts'
+import { type Draw, initialWeights } from './init/index.ts'
+import { LoraModule } from './module.ts'
+import { baseOf, type Plan, type PlannedLayer, type PlanOptions, plan } from './plan.ts'
+import { type LoraState, stateParameters } from './state.ts'
 
-/** A single linear layer becomes its wrapper; a model stays what it is. */
-export type Attached<M extends Module> = M extends Linear ? LoraLinear : M
+/** A single layer becomes its wrapper; a model stays what it is. */
+export type Attached<M extends Module> = M extends Adaptable ? LoraModule<M> : M
 
-export type AttachOptions = Pick<PlanOptions, 'adapterName'>
+export type AttachOptions = Pick<PlanOptions, 'adapterName' | 'extensions'>
 
 /** Elements of one adapter's matrices on one layer, or functions that make them on first use. */
 export interface StateWeights {
-  readonly A: ArrayLike<number> | (() => ArrayLike<number>)
-  readonly B: ArrayLike<number> | (() => ArrayLike<number>)
+  readonly A: ArrayLike<number> | Draw
+  readonly B: ArrayLike<number> | Draw
   readonly bias?: ArrayLike<number>
+  /** The pair that is subtracted. */
+  readonly start?: Pick<StateWeights, 'A' | 'B'>
+  /** Elements of a variant's parameters, by their names in PEFT's file; computed where absent. */
+  readonly extra?: Readonly<Record<string, ArrayLike<number>>>
 }
 
 function stateOf(
   planned: PlannedLayer,
   { config }: Plan,
   weights: StateWeights,
-  wrapper: LoraLinear,
+  { base }: LoraModule,
 ): LoraState {
-  const { r, loraAlpha, scaling } = planned
-  const { inFeatures, outFeatures } = wrapper
-  const options = { backend: wrapper.base.weight.backend }
+  const { r, loraAlpha, scaling, variant, frozen } = planned
+  const { backend } = base.weight
+  const options = { backend }
+  const shapes = base.factorShapes(r)
+  const { A, B, start } = weights
+  const frozenOptions = { backend, requiresGrad: false }
+  const O = base.outFeatures
   return {
     r,
     loraAlpha,
     scaling,
     loraDropout: config.loraDropout,
-    A: new Parameter(weights.A, [r, inFeatures], options),
-    B: new Parameter(weights.B, [outFeatures, r], options),
+    A: new Parameter(A, shapes.A, options),
+    B: new Parameter(B, shapes.B, options),
     bias: config.loraBias
-      ? new Parameter(weights.bias ?? new Float32Array(outFeatures), [outFeatures], options)
+      ? new Parameter(weights.bias ?? new Float32Array(O), [O], options)
       : undefined,
+    ...(start && {
+      start: {
+        A: new Parameter(start.A, shapes.A, frozenOptions),
+        B: new Parameter(start.B, shapes.B, frozenOptions),
+      },
+    }),
+    ...(frozen && { frozen }),
+    ...(variant && { variant, split: variant.split }),
   }
 }
 
+/** A state with the parameters of its variant. */
+function withExtra(layer: LoraModule, state: LoraState, weights: StateWeights): LoraState {
+  const shapes = state.variant?.extraShapes?.(layer.base)
+  if (!shapes) {
+    return state
+  }
+  const data = weights.extra ?? state.variant?.extraStart?.(layer, state) ?? {}
+  const { backend } = state.A
+  const extra = Object.entries(shapes).map(([name, shape]) => {
+    return [name, new Parameter(data[name], shape, { backend })]
+  })
+  return { ...state, extra: Object.fromEntries(extra) }
+}
+
 /** Puts a wrapper in the place of a layer and returns the module the caller goes on with. */
-function replaceAt(model: Module, path: string, wrapper: LoraLinear): Module {
+function replaceAt(model: Module, path: string, wrapper: LoraModule): Module {
   const owner = model.ownerOf(path)
   owner?.[0].replaceMember(owner[1], wrapper)
   return owner ? model : wrapper
@@ -66,8 +97,10 @@ export function applyPlan(
   }
   for (const planned of made.layers) {
     const { layer, path } = planned
-    const wrapper = layer instanceof LoraLinear ? layer : new LoraLinear(layer)
-    wrapper.adapters.set(made.adapterName, stateOf(planned, made, weightsOf(planned), wrapper))
+    const wrapper = layer instanceof LoraModule ? layer : new LoraModule(layer)
+    const weights = weightsOf(planned)
+    const state = withExtra(wrapper, stateOf(planned, made, weights, wrapper), weights)
+    wrapper.adapters.set(made.adapterName, state)
     if (wrapper !== layer) {
       result = replaceAt(result, path, wrapper)
     }
@@ -80,23 +113,34 @@ export function applyPlan(
 }
 
 function baseParameters(model: Module): Parameter[] {
-  const adapted = new Set<Parameter>()
-  for (const { layer } of loraLayers(model)) {
-    for (const { A, B, bias } of layer.adapters.values()) {
-      for (const parameter of [A, B, bias]) {
-        if (parameter) {
-          adapted.add(parameter)
-        }
-      }
-    }
-  }
+  const adapted = new Set(
+    loraLayers(model).flatMap(({ layer }) => [...layer.adapters.values()].flatMap(stateParameters)),
+  )
   return model.parameters().filter(parameter => !adapted.has(parameter))
+}
+
+/** `attach` for every kind of configuration that the extensions serve. */
+export function attachWith<M extends Module>(
+  model: M,
+  config: LoraConfig,
+  options: AttachOptions,
+): Attached<M> {
+  const made = plan(model, config, options)
+  const { seed, stream } = nextDraw()
+  const attached = applyPlan(model, made, ({ path, layer, r, scaling }) => {
+    const base = baseOf(layer)
+    return initialWeights(made.config, { base, path, r, scaling, seed, stream }, options.extensions)
+  })
+  setAdapter(attached, made.adapterName)
+  return attached as Attached<M>
 }
 
 /**
  * Freezes the model and gives the layers that `config` means a fresh adapter, which becomes the
- * default one. A model is changed in place and returned; a single linear layer returns its wrapper.
- * Throws `config` or `target` errors that list every problem, before anything is changed.
+ * default one. A model is changed in place and returned; a single layer returns its wrapper. Plain
+ * LoRA only: DoRA, whole modules, trained tokens and further initialisations come with `attach` of
+ * `lowrank/lora`, or one by one as `extensions`. Throws `config` or `target` errors that list every
+ * problem, before anything is changed.
  *
  * @example
  * ```ts
@@ -108,16 +152,8 @@ function baseParameters(model: Module): Parameter[] {
  */
 export function attach<M extends Module>(
   model: M,
-  config: LoraConfig = {},
+  config: PlainLoraConfig = {},
   options: AttachOptions = {},
 ): Attached<M> {
-  const made = plan(model, config, options)
-  const { seed, stream } = nextDraw()
-  const attached = applyPlan(model, made, ({ path, layer, r }) => {
-    const { inFeatures, outFeatures } = layer
-    const sizes = { path, inFeatures, outFeatures, r, seed, stream }
-    return initialWeights(made.config.initLoraWeights, sizes)
-  })
-  setAdapter(attached, made.adapterName)
-  return attached as Attached<M>
+  return attachWith(model, config, options)
 }

@@ -2,9 +2,10 @@
 // Names and defaults: PEFT 0.21, `peft.LoraConfig`.
 
 import { throwAll } from '../core/errors.ts'
+import type { Extension, OptionCheck } from './extension.ts'
 
-/** Options of `attach`; every one has PEFT's default. */
-export interface LoraConfig {
+/** Options of plain LoRA; every one has PEFT's default. */
+export interface PlainLoraConfig {
   /** The rank of the update. */
   readonly r?: number
   /** The update is scaled by loraAlpha / r (loraAlpha / √r with useRslora). */
@@ -26,9 +27,20 @@ export interface LoraConfig {
   readonly useRslora?: boolean
   /** Whether B has a bias of its own. */
   readonly loraBias?: boolean
-  /** `true`: A Kaiming uniform, B zero; `'gaussian'`: A normal with std 1/r; `false`: B random too. */
-  readonly initLoraWeights?: boolean | 'gaussian'
+  /**
+   * `true`: A Kaiming uniform, B zero; `'gaussian'`: A normal with std 1/r; `false`: B random too. Other
+   * names are those of initialisations in `lowrank/lora`.
+   */
+  readonly initLoraWeights?: boolean | string
   readonly taskType?: string
+}
+
+/** Every option of `attach` in `lowrank/lora`. */
+export interface LoraConfig extends PlainLoraConfig {
+  /** Weight-decomposed LoRA (Liu et al. 2024, arXiv 2402.09353). */
+  readonly useDora?: boolean
+  /** Keep A as it was drawn and train B alone (Zhang et al. 2023, arXiv 2308.03303). */
+  readonly useLoraFa?: boolean
 }
 
 /** A configuration with every default filled in. */
@@ -40,7 +52,7 @@ export interface ResolvedConfig extends LoraConfig {
   readonly alphaPattern: Readonly<Record<string, number>>
   readonly useRslora: boolean
   readonly loraBias: boolean
-  readonly initLoraWeights: boolean | 'gaussian'
+  readonly initLoraWeights: boolean | string
 }
 
 const DEFAULTS: ResolvedConfig = {
@@ -83,18 +95,31 @@ function patternProblems(
     .map(([key, value]) => `${name}["${key}"]: expected ${wanted}, got ${String(value)}`)
 }
 
+function optionProblems(config: LoraConfig, extensions: readonly Extension[]): string[] {
+  const checks: Readonly<Record<string, OptionCheck | undefined>> = Object.assign(
+    {},
+    ...extensions.map(({ options }) => options),
+  )
+  const known = [...KNOWN, ...Object.keys(checks)]
+  return Object.entries(config).flatMap(([name, value]) => {
+    if (!known.includes(name)) {
+      return `${name}: unknown option (known: ${known.join(', ')}; attach of lowrank/lora has all)`
+    }
+    const wanted = value === undefined ? undefined : checks[name]?.(value, config)
+    return wanted ? `${name}: expected ${wanted}, got ${JSON.stringify(value)}` : []
+  })
+}
+
 /** All mistakes of a configuration, as sentences; an empty list is a valid one. */
-export function configProblems(config: LoraConfig): string[] {
+export function configProblems(
+  config: LoraConfig,
+  extensions: readonly Extension[] = [],
+): string[] {
   const full = { ...DEFAULTS, ...config }
-  const problems: string[] = []
+  const problems = optionProblems(config, extensions)
   const check = (ok: boolean, name: keyof LoraConfig, wanted: string): void => {
     if (!ok) {
       problems.push(`${name}: expected ${wanted}, got ${JSON.stringify(full[name])}`)
-    }
-  }
-  for (const name of Object.keys(config)) {
-    if (!KNOWN.includes(name)) {
-      problems.push(`${name}: unknown option (known: ${KNOWN.join(', ')})`)
     }
   }
   check(isRank(full.r), 'r', 'a whole number from 1 up')
@@ -106,10 +131,13 @@ export function configProblems(config: LoraConfig): string[] {
   for (const name of ['useRslora', 'loraBias'] as const) {
     check(typeof full[name] === 'boolean', name, 'true or false')
   }
+  const init = String(full.initLoraWeights)
+  const inits = ['gaussian', ...extensions.flatMap(({ initialisations }) => initialisations ?? [])]
   check(
-    typeof full.initLoraWeights === 'boolean' || full.initLoraWeights === 'gaussian',
+    typeof full.initLoraWeights === 'boolean' ||
+      inits.some(name => name === init || (name instanceof RegExp && name.test(init))),
     'initLoraWeights',
-    "true, false or 'gaussian'",
+    `true, false, ${inits.join(', ')}`,
   )
   problems.push(
     ...patternProblems('rankPattern', full.rankPattern, isRank, 'a whole number from 1 up'),
@@ -119,12 +147,21 @@ export function configProblems(config: LoraConfig): string[] {
 }
 
 /** Fills in the defaults; throws a `config` error that lists every mistake. */
-export function resolveConfig(config: LoraConfig): ResolvedConfig {
-  throwAll('config', 'lora', configProblems(config))
+export function resolveConfig(
+  config: LoraConfig,
+  extensions: readonly Extension[] = [],
+): ResolvedConfig {
+  throwAll('config', 'lora', configProblems(config, extensions))
   return { ...DEFAULTS, ...config }
 }
 
 /** What multiplies B·A: alpha / r, or alpha / √r with rank-stabilised scaling. */
 export function scalingOf(r: number, alpha: number, useRslora: boolean): number {
   return useRslora ? alpha / Math.sqrt(r) : alpha / r
+}
+
+/** Whether a configuration is one of plain LoRA, which needs no extension. */
+export function isPlainConfig({ initLoraWeights: init, ...options }: LoraConfig): boolean {
+  const plain = typeof init !== 'string' || init === 'gaussian'
+  return plain && Object.keys(options).every(name => KNOWN.includes(name))
 }

@@ -10,8 +10,16 @@ export {
   loraLayers,
   setAdapter,
 } from './adapters.ts'
-export { type Attached, type AttachOptions, attach } from './attach.ts'
-export { type LoraConfig, type ResolvedConfig, scalingOf } from './config.ts'
+export type { Attached, AttachOptions } from './attach.ts'
+export { attach, plan } from './complete.ts'
+export {
+  type LoraConfig,
+  type PlainLoraConfig,
+  type ResolvedConfig,
+  scalingOf,
+} from './config.ts'
+export type { Extension, OptionCheck } from './extension.ts'
+export { EXTENSIONS } from './extensions.ts'
 export {
   adapterTensors,
   type LoadAdapterOptions,
@@ -19,7 +27,10 @@ export {
   type SaveAdapterOptions,
   saveAdapter,
 } from './files/peft.ts'
-export { LoraLinear, type LoraState } from './linear.ts'
 export { type MergeAndUnloadOptions, merge, mergeAndUnload, unmerge } from './merge.ts'
-export { type Plan, type PlannedLayer, plan } from './plan.ts'
+export { mergedLayer } from './merged.ts'
+export { type LoraCall, LoraModule } from './module.ts'
+export type { Plan, PlannedLayer } from './plan.ts'
+export type { LoraState } from './state.ts'
 export { ALL_LINEAR, DEFAULT_TARGETS } from './targets.ts'
+export type { Variant, VariantCall } from './variant.ts'

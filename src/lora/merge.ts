@@ -5,6 +5,7 @@ import type { DType } from '../core/dtype.ts'
 import type { Module } from '../nn/module.ts'
 import type { AdapterSelection } from './active.ts'
 import { adapterConfigs, loraLayers } from './adapters.ts'
+import { mergedLayer } from './merged.ts'
 
 /**
  * Computes W + Σ s·B·A once for every wrapped layer; calls that name no adapter use it from then on.
@@ -24,7 +25,7 @@ import { adapterConfigs, loraLayers } from './adapters.ts'
 export function merge(model: Module, selection?: AdapterSelection): void {
   for (const { layer } of loraLayers(model)) {
     layer.merged?.dispose()
-    layer.merged = layer.merge(selection)
+    layer.merged = mergedLayer(layer, selection)
   }
 }
 
@@ -50,7 +51,7 @@ export function mergeAndUnload(model: Module, options: MergeAndUnloadOptions = {
   let result = model
   const before = model.parameters()
   for (const { path, layer } of loraLayers(model)) {
-    const plain = layer.merge(options.adapter, options.dtype)
+    const plain = mergedLayer(layer, options.adapter, options.dtype)
     layer.merged?.dispose()
     const owner = model.ownerOf(path)
     if (owner) {

@@ -1,20 +1,28 @@
 // What a configuration would wrap, and everything that is wrong with it, before anything is touched.
 
-import { Linear } from '../nn/linear.ts'
+import { countOf } from '../core/shape.ts'
+import { type Adaptable, isAdaptable } from '../nn/adaptable.ts'
 import type { Module } from '../nn/module.ts'
 import { type LoraConfig, type ResolvedConfig, resolveConfig, scalingOf } from './config.ts'
-import { LoraLinear } from './linear.ts'
+import type { Extension } from './extension.ts'
+import { LoraModule } from './module.ts'
 import { ALL_LINEAR, DEFAULT_TARGETS, matchesTarget, nearMisses, patternValue } from './targets.ts'
+import type { Variant } from './variant.ts'
 
 /** One layer that would get an adapter. */
 export interface PlannedLayer {
   /** The layer's path in the model; empty for a model that is one layer. */
   readonly path: string
-  readonly layer: Linear | LoraLinear
+  readonly layer: Adaptable | LoraModule
+  /** The kind of the layer: `linear`, `conv1d`, `embedding`, `conv2d`, or one of the user's own. */
+  readonly kind: string
   readonly r: number
   readonly loraAlpha: number
   readonly scaling: number
-  /** r · (in + out), and the bias of B if there is one. */
+  readonly variant: Variant | undefined
+  /** The factor that is not trained, if there is one. */
+  readonly frozen: 'A' | 'B' | undefined
+  /** The elements of A and B, and of the bias of B if there is one. */
   readonly parameters: number
 }
 
@@ -44,6 +52,8 @@ export interface PlanOptions {
   readonly adapterName?: string
   /** Whether a rank above the sizes of a layer is accepted, as when reading files. */
   readonly anyRank?: boolean
+  /** What goes beyond plain LoRA. */
+  readonly extensions?: readonly Extension[]
 }
 
 interface Candidate {
@@ -60,15 +70,27 @@ function candidatesIn(model: Module): Candidate[] {
       continue
     }
     found.push({ path, module })
-    if (module instanceof LoraLinear) {
+    if (module instanceof LoraModule) {
       wrapped.push(path === '' ? 'base_layer' : `${path}.base_layer`)
     }
   }
   return found
 }
 
-function isAdaptable(module: Module): module is Linear | LoraLinear {
-  return module instanceof Linear || module instanceof LoraLinear
+type Target = Adaptable | LoraModule
+
+function isTarget(module: Module): module is Target {
+  return isAdaptable(module) || module instanceof LoraModule
+}
+
+/** The layer itself, without the wrapper that it may have. */
+export function baseOf(layer: Target): Adaptable {
+  return layer instanceof LoraModule ? layer.base : layer
+}
+
+/** Layers that `all-linear` means. */
+function isLinear({ module }: Candidate): boolean {
+  return isTarget(module) && ['linear', 'conv1d'].includes(baseOf(module).kind)
 }
 
 function lastName(path: string): string {
@@ -116,25 +138,62 @@ function unmatchedTargets(
 
 function plannedLayer(
   path: string,
-  layer: Linear | LoraLinear,
+  layer: Target,
   config: ResolvedConfig,
+  extensions: readonly Extension[],
 ): PlannedLayer {
   const r = patternValue('rankPattern', path, config.rankPattern) ?? config.r
   const loraAlpha = patternValue('alphaPattern', path, config.alphaPattern) ?? config.loraAlpha
-  const { inFeatures, outFeatures } = layer
+  const base = baseOf(layer)
+  const { A, B } = base.factorShapes(r)
   return {
     path,
     layer,
+    kind: base.kind,
     r,
     loraAlpha,
     scaling: scalingOf(r, loraAlpha, config.useRslora),
-    parameters: r * (inFeatures + outFeatures) + (config.loraBias ? outFeatures : 0),
+    variant: firstOf(extensions, extension => extension.variant?.(config)),
+    frozen: firstOf(extensions, extension => extension.frozen?.(config)),
+    parameters: countOf(A) + countOf(B) + (config.loraBias ? layer.outFeatures : 0),
   }
 }
 
-function layerProblems(planned: PlannedLayer, adapterName: string, anyRank: boolean): string[] {
+function firstOf<T>(
+  extensions: readonly Extension[],
+  ask: (extension: Extension) => T | undefined,
+): T | undefined {
+  for (const extension of extensions) {
+    const answer = ask(extension)
+    if (answer !== undefined) {
+      return answer
+    }
+  }
+  return undefined
+}
+
+/** Why a layer cannot take this adapter, as ends of sentences. */
+function refusals({ layer, kind, r, variant }: PlannedLayer, config: ResolvedConfig): string[] {
+  const base = baseOf(layer)
+  const { A, B } = base.factorShapes(r)
+  const found = [base.refusal, variant?.refusal?.(base)]
+  if (![...A, ...B].every(Number.isInteger)) {
+    found.push(`cannot divide a rank of ${r} into its groups (B would be [${B.join(', ')}])`)
+  }
+  if (config.loraBias && kind === 'embedding') {
+    found.push('is an embedding, which has no bias (leave loraBias out)')
+  }
+  return found.filter(reason => reason !== undefined)
+}
+
+function layerProblems(
+  planned: PlannedLayer,
+  config: ResolvedConfig,
+  adapterName: string,
+  anyRank: boolean,
+): string[] {
   const { path, layer, r } = planned
-  const problems: string[] = []
+  const problems = refusals(planned, config).map(reason => `"${path}" ${reason}`)
   const least = Math.min(layer.inFeatures, layer.outFeatures)
   if (r > least && !anyRank) {
     problems.push(
@@ -142,7 +201,7 @@ function layerProblems(planned: PlannedLayer, adapterName: string, anyRank: bool
         `the layer itself (choose r of at most ${least})`,
     )
   }
-  if (layer instanceof LoraLinear && layer.adapters.has(adapterName)) {
+  if (layer instanceof LoraModule && layer.adapters.has(adapterName)) {
     problems.push(`"${path}" has an adapter "${adapterName}" already (deleteAdapter, or rename)`)
   }
   return problems
@@ -152,12 +211,14 @@ function selectLayers(
   config: ResolvedConfig,
   targets: readonly string[] | string,
   candidates: readonly Candidate[],
+  extensions: readonly Extension[],
 ): Candidate[] {
   const { excludeModules } = config
   return candidates.filter(
     ({ path }) =>
       matchesTarget('targetModules', path, targets) &&
-      !(excludeModules !== undefined && matchesTarget('excludeModules', path, excludeModules)),
+      !(excludeModules !== undefined && matchesTarget('excludeModules', path, excludeModules)) &&
+      extensions.every(({ selects }) => selects?.(path, config) ?? true),
   )
 }
 
@@ -179,22 +240,22 @@ function totalParameters(model: Module): number {
  * ```
  */
 export function plan(model: Module, config: LoraConfig = {}, options: PlanOptions = {}): Plan {
-  const { adapterName = 'default', anyRank = false } = options
-  const resolved = resolveConfig(config)
+  const { adapterName = 'default', anyRank = false, extensions = [] } = options
+  const resolved = resolveConfig(config, extensions)
   const candidates = candidatesIn(model)
-  const linears = candidates.filter(({ module }) => isAdaptable(module))
-  const alone = isAdaptable(model)
+  const linears = candidates.filter(isLinear)
+  const alone = isTarget(model)
   const targets = alone ? config.targetModules : spelledTargets(config, model as Described, linears)
   const selected = alone
     ? candidates.slice(0, 1)
-    : selectLayers(resolved, targets ?? [], candidates)
+    : selectLayers(resolved, targets ?? [], candidates, extensions)
   const problems = alone ? [] : unmatchedTargets(targets ?? [], candidates, linears)
   const layers: PlannedLayer[] = []
   for (const { path, module } of selected) {
-    if (isAdaptable(module)) {
-      const planned = plannedLayer(path, module, resolved)
+    if (isTarget(module)) {
+      const planned = plannedLayer(path, module, resolved, extensions)
       layers.push(planned)
-      problems.push(...layerProblems(planned, adapterName, anyRank))
+      problems.push(...layerProblems(planned, resolved, adapterName, anyRank))
     } else {
       problems.push(
         `"${path}" is a ${module.constructor.name}, which cannot take an adapter ` +

@@ -1,15 +1,25 @@
-// Rows of a table: y[..., C] = W[index[...]], W [V, C], normal at the start as in PyTorch.
+// Rows of a table: y[..., C] = W[index[...]], W [V, C], normal at the start as in PyTorch. As a matrix
+// [out, in] the table is Wᵀ [C, V]: an update takes a column of A [R, V] for each index, then B [C, R].
 
 import { Parameter } from '../core/parameter.ts'
 import { nextDraw } from '../core/random_state.ts'
 import { Random } from '../core/rng.ts'
 import type { Tensor, TensorOptions } from '../core/tensor.ts'
 import { embedding } from '../ops/embedding.ts'
+import { linear } from '../ops/linear.ts'
+import type { LowRank } from '../ops/lora_linear.ts'
+import { matmul } from '../ops/matmul.ts'
+import { mul } from '../ops/mul.ts'
+import { transpose } from '../ops/transpose.ts'
+import type { Adaptable, FactorShapes } from './adaptable.ts'
 import { Module } from './module.ts'
+import { updatedInParts } from './parts.ts'
 
 export interface EmbeddingModuleOptions extends TensorOptions {
   /** The row whose gradient stays zero. */
   readonly paddingIdx?: number
+  /** What rows are multiplied by, as in Gemma; 1 if absent. */
+  readonly scale?: number
 }
 
 /**
@@ -23,10 +33,11 @@ export interface EmbeddingModuleOptions extends TensorOptions {
  * console.log(table.forward(tensor([1, 9], [2], { dtype: 'int32' })).shape) // [2, 4]
  * ```
  */
-export class Embedding extends Module {
+export class Embedding extends Module implements Adaptable {
   readonly numEmbeddings: number
   readonly embeddingDim: number
   readonly paddingIdx: number | undefined
+  readonly scale: number
   weight: Parameter
 
   constructor(numEmbeddings: number, embeddingDim: number, options: EmbeddingModuleOptions = {}) {
@@ -34,6 +45,7 @@ export class Embedding extends Module {
     this.numEmbeddings = numEmbeddings
     this.embeddingDim = embeddingDim
     this.paddingIdx = options.paddingIdx
+    this.scale = options.scale ?? 1
     const { seed, stream } = nextDraw()
     const draw = (): Float32Array => {
       const random = new Random(seed, stream)
@@ -42,7 +54,57 @@ export class Embedding extends Module {
     this.weight = new Parameter(draw, [numEmbeddings, embeddingDim], options)
   }
 
+  get kind(): string {
+    return 'embedding'
+  }
+
+  get inFeatures(): number {
+    return this.numEmbeddings
+  }
+
+  get outFeatures(): number {
+    return this.embeddingDim
+  }
+
   forward(index: Tensor): Tensor {
-    return embedding(index, this.weight, { paddingIdx: this.paddingIdx })
+    return this.#rows(index, this.weight)
+  }
+
+  #rows(index: Tensor, table: Tensor): Tensor {
+    const y = embedding(index, table, { paddingIdx: this.paddingIdx })
+    return this.scale === 1 ? y : mul(y, this.scale)
+  }
+
+  factorShapes(r: number): FactorShapes {
+    return { A: [r, this.numEmbeddings], B: [this.embeddingDim, r] }
+  }
+
+  updated(index: Tensor, updates: readonly LowRank[], weight: Tensor | undefined): Tensor {
+    const base = weight && this.#rows(index, weight)
+    // Indices cannot be thinned out: there is no dropout here, as in PEFT.
+    const kept = updates.map(update => ({ ...update, dropout: undefined }))
+    return updatedInParts(index, kept, base, (index, { A, B, scale }) =>
+      mul(linear(this.#rows(index, transpose(A, 0, 1)), B), scale),
+    )
+  }
+
+  project(A: Tensor, weight: Tensor): Tensor {
+    return matmul(A, weight)
+  }
+
+  oriented(weight: Tensor): Tensor {
+    return transpose(weight, 0, 1)
+  }
+
+  arranged(matrix: Tensor): Tensor {
+    return transpose(matrix, 0, 1)
+  }
+
+  like(weight: Parameter): Embedding {
+    const { numEmbeddings, embeddingDim, paddingIdx, scale } = this
+    const { backend } = weight
+    const layer = new Embedding(numEmbeddings, embeddingDim, { paddingIdx, scale, backend })
+    layer.weight = weight
+    return layer
   }
 }

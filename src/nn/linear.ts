@@ -8,7 +8,8 @@ import { nextDraw } from '../core/random_state.ts'
 import { Random } from '../core/rng.ts'
 import type { Shape } from '../core/shape.ts'
 import type { Tensor } from '../core/tensor.ts'
-import { linear } from '../ops/linear.ts'
+import { type LowRank, loraLinear } from '../ops/lora_linear.ts'
+import type { Adaptable, FactorShapes } from './adaptable.ts'
 import { Module } from './module.ts'
 
 export interface LinearOptions {
@@ -39,7 +40,7 @@ export function uniformDraw(count: number, bound: number): () => Float32Array {
  * console.log(layer.forward(tensor([1, 2, 3], [1, 3])).shape) // [1, 2]
  * ```
  */
-export class Linear extends Module {
+export class Linear extends Module implements Adaptable {
   readonly inFeatures: number
   readonly outFeatures: number
   weight: Parameter
@@ -58,7 +59,44 @@ export class Linear extends Module {
         : new Parameter(uniformDraw(outFeatures, bound), [outFeatures], options)
   }
 
+  get kind(): string {
+    return 'linear'
+  }
+
   forward(x: Tensor): Tensor<Shape> {
-    return linear(x, this.weight, this.bias)
+    return this.updated(x, [], this.weight, this.bias)
+  }
+
+  factorShapes(r: number): FactorShapes {
+    return { A: [r, this.inFeatures], B: [this.outFeatures, r] }
+  }
+
+  updated(
+    x: Tensor,
+    updates: readonly LowRank[],
+    weight: Tensor | undefined,
+    bias: Tensor | undefined,
+  ): Tensor {
+    return loraLinear(x, weight, bias, updates)
+  }
+
+  project(A: Tensor, weight: Tensor): Tensor {
+    return loraLinear(A, weight, undefined, [])
+  }
+
+  oriented(weight: Tensor): Tensor {
+    return weight
+  }
+
+  arranged(matrix: Tensor): Tensor {
+    return matrix
+  }
+
+  like(weight: Parameter, bias: Parameter | undefined): Linear {
+    const { inFeatures, outFeatures } = this
+    const layer = new Linear(inFeatures, outFeatures, { bias: false, backend: weight.backend })
+    layer.weight = weight
+    layer.bias = bias
+    return layer
   }
 }

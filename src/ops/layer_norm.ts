@@ -13,7 +13,7 @@ import { LowrankError } from '../core/errors.ts'
 import { defineOp, type Op, type OpContext } from '../core/op.ts'
 import { countOf, formatShape, type Shape, sameShape } from '../core/shape.ts'
 import type { Tensor } from '../core/tensor.ts'
-import { linearReference } from './linear.ts'
+import { linearReference } from './linear_reference.ts'
 
 export interface LayerNormKernels {
   /** y [rows, cols], mean [rows] and rstd [rows]. */

@@ -11,35 +11,8 @@ import { dims } from '../core/dims.ts'
 import { defineOp, type Op, type OpContext } from '../core/op.ts'
 import type { Shape } from '../core/shape.ts'
 import type { Tensor } from '../core/tensor.ts'
+import { type LinearKernels, linearReference } from './linear_reference.ts'
 import { MATMUL_SCRATCH, type MatmulKernel, type MatmulKernels, matmulReference } from './matmul.ts'
-
-/** What a linear layer needs beside products. */
-export interface LinearKernels {
-  /** y [rows, cols] = x [cols] in every row. */
-  readonly fill_rows: (x: Floats, y: Floats, rows: number, cols: number) => void
-  /** y [cols] = Σ over the rows of x [rows, cols]. */
-  readonly sum_rows: (x: Floats, y: Floats, rows: number, cols: number) => void
-}
-
-export const linearReference: LinearKernels = {
-  fill_rows(x, y, rows, cols) {
-    for (let r = 0; r < rows; r++) {
-      for (let c = 0; c < cols; c++) {
-        y[r * cols + c] = x[c]
-      }
-    }
-  },
-
-  sum_rows(x, y, rows, cols) {
-    for (let c = 0; c < cols; c++) {
-      let sum = 0
-      for (let r = 0; r < rows; r++) {
-        sum += x[r * cols + c]
-      }
-      y[c] = sum
-    }
-  },
-}
 
 interface Kernels extends MatmulKernels, LinearKernels {}
 

@@ -6,8 +6,9 @@
 //   dv = s·dy·B    dx = dy·W + Σ d(dv·A)    dA = dvᵀ·d(x)    dB = s·dyᵀ·u    dc = s·Σ dy
 //
 // B·A is never formed; dy·B is formed once for dx and dA; kept for backward are x and u, nothing of
-// the size of W or y. W is read in its stored dtype. An update may be for some rows of x only, so that
-// each row of a batch can have an adapter of its own. A bias is a product with a column of ones.
+// the size of W or y. W is read in its stored dtype; it may be stored as [I, O], or absent: then y is
+// the updates alone. An update may be for some rows of x only, so that each row of a batch can have an
+// adapter of its own. A bias is a product with a column of ones.
 
 import type { Floats } from '../core/backend.ts'
 import { dims } from '../core/dims.ts'
@@ -15,10 +16,10 @@ import { defineOp, type Gradients, type Op, type OpContext } from '../core/op.ts
 import type { Shape } from '../core/shape.ts'
 import type { Tensor } from '../core/tensor.ts'
 import { applyDropout, type DropoutKernels, type DropoutMask, dropoutReference } from './dropout.ts'
-import { type LinearKernels, linearReference } from './linear.ts'
+import { type LinearKernels, linearReference } from './linear_reference.ts'
 import { MATMUL_SCRATCH, type MatmulKernel, type MatmulKernels, matmulReference } from './matmul.ts'
 
-/** Rows `start` up to, but without, `end` of x as a matrix [rows, I]. */
+/** Entries `start` up to, but without, `end` of the first axis of x. */
 export type RowRange = readonly [start: number, end: number]
 
 interface UpdateOptions {
@@ -26,7 +27,7 @@ interface UpdateOptions {
   readonly scale: number
   /** Drops elements of the update's input with probability p. */
   readonly dropout?: DropoutMask
-  /** The rows that the update is for; all if absent. */
+  /** The part of the batch that the update is for; all of it if absent. */
   readonly rows?: readonly RowRange[]
 }
 
@@ -50,9 +51,16 @@ interface SavedUpdate extends UpdateOptions {
   readonly ranges: readonly RowRange[]
 }
 
+interface LayerOptions {
+  readonly updates: readonly UpdateOptions[]
+  /** Whether W is stored as [I, O]. */
+  readonly transposed?: boolean
+}
+
 interface Saved {
   readonly x: Tensor | undefined
   readonly weight: Tensor | undefined
+  readonly transposed: boolean
   readonly xShape: Shape
   /** The tensors of `updates`, where the tape looks for what it has to hold. */
   readonly held: readonly Tensor[]
@@ -148,7 +156,11 @@ function forwardUpdate(call: Call, x: Tensor, y: Floats, update: LowRank): Saved
   const { A, B, bias, scale } = update
   const { R } = dims('loraLinear: A', A, 'R I', { I })
   dims('loraLinear: B', B, 'O R', { O, R })
-  const ranges = update.rows ?? [[0, rows]]
+  // Rows of x as a matrix for each entry of its first axis.
+  const height = rows / x.shape[0]
+  const ranges = update.rows?.map(([start, end]): RowRange => [start * height, end * height]) ?? [
+    [0, rows],
+  ]
   const total = ranges.reduce((sum, [start, end]) => sum + end - start, 0)
   const u = context.empty([total, R])
   const { matmul_nt, matmul_nn } = context.kernels
@@ -250,90 +262,125 @@ function updatesOf(inputs: Inputs, options: readonly UpdateOptions[]): LowRank[]
   })
 }
 
-export const loraLinearOp: Op<
-  Kernels,
-  Inputs,
-  { readonly updates: readonly UpdateOptions[] },
-  Tensor,
-  Saved
-> = /* @__PURE__ */ defineOp({
-  name: 'lora_linear',
-  reference: {
-    ...matmulReference,
-    ...linearReference,
-    ...dropoutReference,
-    accumulate(x, y, n) {
-      for (let i = 0; i < n; i++) {
-        y[i] += x[i]
-      }
+/** W as a matrix operand; only one that is stored as [O, I] goes into the backend's own layout. */
+function weightPart(call: Call, weight: Tensor, transposed: boolean): Part & { format: number } {
+  const stride = transposed ? call.O : call.I
+  return { ...call.context.matrix(weight, !transposed), offset: 0, stride }
+}
+
+/** dW = dyᵀ·x, or xᵀ·dy for a W that is stored as [I, O]. */
+function weightGradient(call: Call, dy: Part, x: Part, transposed: boolean): Tensor {
+  const { context, rows, I, O } = call
+  const [M, N] = transposed ? [I, O] : [O, I]
+  const dW = context.empty([M, N])
+  const [a, b] = transposed ? [x, dy] : [dy, x]
+  call.multiply(context.kernels.matmul_tn, a, b, part(context.floats(dW), N), [M, N, rows])
+  return dW
+}
+
+/** Room for dx, which the updates are added to. */
+function inputGradient(
+  context: OpContext<Kernels>,
+  shape: Shape,
+  weight: Tensor | undefined,
+): Tensor {
+  return weight ? context.empty(shape) : context.filled(shape, 0)
+}
+
+/** The outputs of the layer: those of W, or of B where there is no W. */
+function outputsOf(
+  weight: Tensor | undefined,
+  inputs: Inputs,
+  options: LayerOptions,
+  I: number,
+): number {
+  if (weight) {
+    return dims('loraLinear: weight', weight, options.transposed ? 'I O' : 'O I', { I }).O
+  }
+  return dims('loraLinear: B', inputs[FIRST + 1] as Tensor, 'O R').O
+}
+
+export const loraLinearOp: Op<Kernels, Inputs, LayerOptions, Tensor, Saved> =
+  /* @__PURE__ */ defineOp({
+    name: 'lora_linear',
+    reference: {
+      ...matmulReference,
+      ...linearReference,
+      ...dropoutReference,
+      accumulate(x, y, n) {
+        for (let i = 0; i < n; i++) {
+          y[i] += x[i]
+        }
+      },
     },
-  },
 
-  forward(context, inputs, options) {
-    const [x, weight, bias] = inputs as readonly [Tensor, Tensor, Tensor | undefined]
-    const { rows, I } = dims('loraLinear: x', x, '...rows I')
-    const { O } = dims('loraLinear: weight', weight, 'O I', { I })
-    const call = new Call(context, { rows, I, O })
-    const y = context.empty([...x.shape.slice(0, -1), O])
-    const target = context.floats(y)
-    if (bias) {
-      dims('loraLinear: bias', bias, 'O', { O })
-      context.kernels.fill_rows(context.floats(bias), target, rows, O)
-    }
-    const w = { ...context.matrix(weight), offset: 0, stride: I }
-    const source = part(context.floats(x), I)
-    const out = part(target, O)
-    call.multiply(context.kernels.matmul_nt, source, w, out, [rows, O, I], 1, bias !== undefined)
-    const updates = updatesOf(inputs, options.updates).map(update =>
-      forwardUpdate(call, x, target, update),
-    )
-    const { needs } = context
-    const needsInput = needs[1] || updates.some((_, i) => needs[FIRST + PER_UPDATE * i])
-    const saved = {
-      x: needsInput ? x : undefined,
-      weight: needs[0] ? weight : undefined,
-      xShape: x.shape,
-      held: updates.flatMap(({ A, B, u }) => [A, B, u]),
-      updates,
-    }
-    return { y, saved }
-  },
+    forward(context, inputs, options) {
+      const [x, weight, bias] = inputs as readonly [Tensor, ...Inputs]
+      const transposed = options.transposed ?? false
+      const { rows, I } = dims('loraLinear: x', x, '...rows I')
+      const O = outputsOf(weight, inputs, options, I)
+      const call = new Call(context, { rows, I, O })
+      const { kernels, needs } = context
+      const shape = [...x.shape.slice(0, -1), O]
+      const y = weight || bias ? context.empty(shape) : context.filled(shape, 0)
+      const target = context.floats(y)
+      if (bias) {
+        dims('loraLinear: bias', bias, 'O', { O })
+        kernels.fill_rows(context.floats(bias), target, rows, O)
+      }
+      if (weight) {
+        const kernel = transposed ? kernels.matmul_nn : kernels.matmul_nt
+        const source = part(context.floats(x), I)
+        const w = weightPart(call, weight, transposed)
+        call.multiply(kernel, source, w, part(target, O), [rows, O, I], 1, bias !== undefined)
+      }
+      const updates = updatesOf(inputs, options.updates).map(update =>
+        forwardUpdate(call, x, target, update),
+      )
+      const needsInput = needs[1] || updates.some((_, i) => needs[FIRST + PER_UPDATE * i])
+      const saved = {
+        x: needsInput ? x : undefined,
+        weight: needs[0] ? weight : undefined,
+        transposed,
+        xShape: x.shape,
+        held: updates.flatMap(({ A, B, u }) => [A, B, u]),
+        updates,
+      }
+      return { y, saved }
+    },
 
-  backward(context, dy, { x, weight, xShape, updates }): Gradients {
-    const { rows, O } = dims('loraLinear: dy', dy, '...rows O')
-    const I = xShape[xShape.length - 1]
-    const call = new Call(context, { rows, I, O })
-    const { kernels, needs } = context
-    const upstream = part(context.floats(dy), O)
-    const dx = needs[0] ? context.empty(xShape) : undefined
-    const dW = needs[1] ? context.empty([O, I]) : undefined
-    const db = needs[2] ? context.empty([O]) : undefined
-    if (dx) {
-      const w = { ...context.matrix(weight as Tensor), offset: 0, stride: I }
-      const out = part(context.floats(dx), I)
-      call.multiply(kernels.matmul_nn, upstream, w, out, [rows, I, O])
-    }
-    if (dW) {
-      const source = part(context.floats(x as Tensor), I)
-      const out = part(context.floats(dW), I)
-      call.multiply(kernels.matmul_tn, upstream, source, out, [O, I, rows])
-    }
-    if (db) {
-      kernels.sum_rows(upstream.buffer, context.floats(db), rows, O)
-    }
-    const target = dx && context.floats(dx)
-    const gradients = updates.flatMap((update, i) => {
-      const at = FIRST + PER_UPDATE * i
-      const own = needs.slice(at, at + PER_UPDATE)
-      return backwardUpdate(call, upstream.buffer, x, target, update, own)
-    })
-    return [dx, dW, db, ...gradients]
-  },
-})
+    backward(context, dy, { x, weight, transposed, xShape, updates }): Gradients {
+      const { rows, O } = dims('loraLinear: dy', dy, '...rows O')
+      const I = xShape[xShape.length - 1]
+      const call = new Call(context, { rows, I, O })
+      const { kernels, needs } = context
+      const upstream = part(context.floats(dy), O)
+      const dx = needs[0] ? inputGradient(context, xShape, weight) : undefined
+      const input = x && part(context.floats(x), I)
+      const dW = needs[1] && input ? weightGradient(call, upstream, input, transposed) : undefined
+      const db = needs[2] ? context.empty([O]) : undefined
+      if (dx && weight) {
+        const kernel = transposed ? kernels.matmul_nt : kernels.matmul_nn
+        const w = weightPart(call, weight, transposed)
+        call.multiply(kernel, upstream, w, part(context.floats(dx), I), [rows, I, O])
+      }
+      if (db) {
+        kernels.sum_rows(upstream.buffer, context.floats(db), rows, O)
+      }
+      const target = dx && context.floats(dx)
+      const gradients = updates.flatMap((update, i) => {
+        const at = FIRST + PER_UPDATE * i
+        const own = needs.slice(at, at + PER_UPDATE)
+        return backwardUpdate(call, upstream.buffer, x, target, update, own)
+      })
+      return [dx, dW, db, ...gradients]
+    },
+  })
 
 /**
  * x·Wᵀ + b + Σ s·(x·Aᵀ)·Bᵀ for x [..., I], weight [O, I], bias [O] and updates A [R, I], B [O, R]:
- * y [..., O]. Gradients are computed for those inputs that require one. Throws a `shape` error.
+ * y [..., O]. Without a weight, the updates alone; with `transposed`, weight is [I, O]. Gradients are
+ * computed for those inputs that require one. Throws a `shape` error.
  *
  * @example
  * ```ts
@@ -348,10 +395,11 @@ export const loraLinearOp: Op<
  */
 export function loraLinear(
   x: Tensor,
-  weight: Tensor,
+  weight: Tensor | undefined,
   bias: Tensor | undefined,
   updates: readonly LowRank[],
+  options: { readonly transposed?: boolean } = {},
 ): Tensor {
   const factors = updates.flatMap(update => [update.A, update.B, update.bias])
-  return loraLinearOp([x, weight, bias, ...factors], { updates })
+  return loraLinearOp([x, weight, bias, ...factors], { ...options, updates })
 }

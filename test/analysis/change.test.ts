@@ -9,7 +9,7 @@ import {
   singularValues,
 } from '../../src/analysis/index.ts'
 import { svd } from '../../src/linalg/index.ts'
-import type { LoraState } from '../../src/lora/linear.ts'
+import type { LoraState } from '../../src/lora/state.ts'
 import { Module } from '../../src/nn/module.ts'
 import { maxDifference } from '../linalg/matrices.ts'
 import { backends } from '../support/backends.ts'

@@ -4,7 +4,8 @@ import type { Backend } from '../../src/core/backend.ts'
 import { Parameter } from '../../src/core/parameter.ts'
 import { Random } from '../../src/core/rng.ts'
 import { multiply } from '../../src/linalg/index.ts'
-import { LoraLinear, type LoraState } from '../../src/lora/linear.ts'
+import { LoraModule } from '../../src/lora/module.ts'
+import type { LoraState } from '../../src/lora/state.ts'
 import { Linear } from '../../src/nn/linear.ts'
 import { bound, randomMatrix } from '../linalg/matrices.ts'
 
@@ -30,12 +31,12 @@ export function stateOf(
 }
 
 /** A layer with adapters a0, a1, …, all active; each one's scale is its own. */
-export function madeUpLayer(sizes: MadeUp, backend: Backend): LoraLinear {
+export function madeUpLayer(sizes: MadeUp, backend: Backend): LoraModule {
   const { rows, cols, ranks, scaling, seed } = sizes
   const random = new Random(seed)
   const base = new Linear(cols, rows, { bias: false, backend })
   base.weight.replace(randomMatrix(random, rows, cols))
-  const layer = new LoraLinear(base)
+  const layer = new LoraModule(base)
   ranks.forEach((r, i) => {
     const a = randomMatrix(random, r, cols)
     const b = randomMatrix(random, rows, r)

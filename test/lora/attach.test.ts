@@ -3,7 +3,7 @@ import {
   adapterNames,
   deleteAdapter,
   disableAdapters,
-  LoraLinear,
+  LoraModule,
   loraLayers,
   plan,
   setAdapter,
@@ -150,7 +150,7 @@ describe('attach', () => {
     const x = tensor([1, 2, 3, 4, 5], [1, 5])
     const before = base.forward(x).dataSync()
     const layer = attach(base, { r: 2, loraAlpha: 6 })
-    expect(layer).toBeInstanceOf(LoraLinear)
+    expect(layer).toBeInstanceOf(LoraModule)
     expect(layer.forward(x).dataSync()).toEqual(before)
     expect(layer.trainable().map(({ shape }) => shape)).toEqual([
       [2, 5],
@@ -197,9 +197,9 @@ describe('attach', () => {
 describe('several adapters', () => {
   const x = tensor([1, 2, 3, 4], [1, 4])
 
-  function twoAdapters(): LoraLinear {
+  function twoAdapters(): LoraModule {
     const first = attach(new Linear(4, 4), { r: 2, initLoraWeights: false }, { adapterName: 'one' })
-    return attach(first, { r: 3, initLoraWeights: false }, { adapterName: 'two' }) as LoraLinear
+    return attach(first, { r: 3, initLoraWeights: false }, { adapterName: 'two' }) as LoraModule
   }
 
   it('are chosen per call, by default, and not at all', () => {

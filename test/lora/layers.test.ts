@@ -1,7 +1,7 @@
 // PEFT's LoRA layers around a frozen linear layer, on every backend (golden family `layers`).
 
 import { backward, noGrad, step, type Tensor, tensor, withBackend } from 'lowrank'
-import { LoraLinear, type LoraState } from 'lowrank/lora'
+import { LoraModule, type LoraState, mergedLayer } from 'lowrank/lora'
 import { Linear } from 'lowrank/nn'
 import { describe, expect, it } from 'vitest'
 import type { Backend } from '../../src/core/backend.ts'
@@ -20,7 +20,7 @@ function parameter(stored: GoldenTensor, dtype: 'float32' | 'float16' | 'bfloat1
   return new Parameter(data, stored.shape, { dtype })
 }
 
-function layerOf({ json, tensors }: GoldenCase): LoraLinear {
+function layerOf({ json, tensors }: GoldenCase): LoraModule {
   const need = (name: string): GoldenTensor => tensors.get(name) as GoldenTensor
   const dtype = json.dtype ?? 'float32'
   const base = new Linear(json.layer.din, json.layer.dout, { bias: tensors.has('base.bias') })
@@ -29,7 +29,7 @@ function layerOf({ json, tensors }: GoldenCase): LoraLinear {
   if (base.bias) {
     base.bias = parameter(need('base.bias'), dtype)
   }
-  const layer = new LoraLinear(base)
+  const layer = new LoraModule(base)
   const names = Object.keys(json.adapters)
   for (const name of names) {
     const prefix = names.length > 1 ? `${name}.` : ''
@@ -62,7 +62,7 @@ function check(
   }
 }
 
-function checkGradients(golden: GoldenCase, backend: Backend, layer: LoraLinear, x: Tensor): void {
+function checkGradients(golden: GoldenCase, backend: Backend, layer: LoraModule, x: Tensor): void {
   const dy = golden.tensors.get('dy') as GoldenTensor
   const y = step(() => {
     const output = layer.forward(x)
@@ -103,7 +103,7 @@ describe.each(backends)('layers on $name', ({ make }) => {
       check(golden, backend, layer.forward(x, { adapter: null }), 'y_base')
       checkGradients(golden, backend, layer, x)
       if (golden.json.mergeable) {
-        const merged = layer.merge()
+        const merged = mergedLayer(layer)
         check(golden, backend, merged.weight, 'merged.weight')
         check(golden, backend, merged.bias, 'merged.bias')
         check(
@@ -137,7 +137,7 @@ describe.each(backends)('layers on $name', ({ make }) => {
       // The adapter and the sums are float32 here, so y is nearer to the exact value than PEFT's.
       expect(scaledError(y, exact)).toBeLessThan(2e-6)
       const want = narrow((tensors.get('merged.weight') as GoldenTensor).data, json.dtype)
-      const { equal, most } = bitsAway(layer.merge().weight.bits(), want)
+      const { equal, most } = bitsAway(mergedLayer(layer).weight.bits(), want)
       expect(equal).toBeGreaterThanOrEqual(json.tolerance.merged_bit_equal_fraction)
       expect(most).toBeLessThanOrEqual(json.tolerance.merged_ulp)
     })

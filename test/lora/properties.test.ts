@@ -3,7 +3,7 @@
 
 import fc from 'fast-check'
 import { backward, Linear, Parameter, Random, step, tensor, withBackend } from 'lowrank'
-import { LoraLinear, merge, unmerge } from 'lowrank/lora'
+import { LoraModule, merge, unmerge } from 'lowrank/lora'
 import { describe, expect, it } from 'vitest'
 import { reference } from '../../src/backends/reference/index.ts'
 import { gradcheck } from '../../src/core/gradcheck.ts'
@@ -48,12 +48,12 @@ function operands({ batch, I, O, R, seed }: Sizes) {
   }
 }
 
-function layerOf({ I, O, R, seed, scale }: Sizes): LoraLinear {
+function layerOf({ I, O, R, seed, scale }: Sizes): LoraModule {
   const base = new Linear(I, O)
   base.weight = new Parameter(draw(seed, 'W', O * I), [O, I])
   base.bias = new Parameter(draw(seed, 'b', O), [O])
   base.freeze()
-  const layer = new LoraLinear(base)
+  const layer = new LoraModule(base)
   layer.adapters.set('default', {
     r: R,
     loraAlpha: R * scale,

@@ -9,13 +9,18 @@ import { beforeAll, describe, expect, it } from 'vitest'
 
 const path = (name: string): string => fileURLToPath(new URL(`../../${name}`, import.meta.url))
 
-/** Bundles and minifies a program that imports the library by its public names. */
-async function bundle(program: string): Promise<OutputChunk> {
+type Bundle = Pick<OutputChunk, 'code' | 'modules'>
+
+/**
+ * Bundles and minifies a program that imports the library by its public names: the chunks that are
+ * loaded with it. What is imported later, on demand, is not among them.
+ */
+async function bundle(program: string): Promise<Bundle> {
   const result = await build({
     input: 'program',
     write: false,
     treeshake: { moduleSideEffects: false },
-    output: { minify: true, codeSplitting: false },
+    output: { minify: true },
     resolve: {
       alias: {
         ...Object.fromEntries(
@@ -40,16 +45,26 @@ async function bundle(program: string): Promise<OutputChunk> {
       },
     ],
   })
-  return result.output[0]
+  const chunks = result.output.filter(file => file.type === 'chunk')
+  const loaded = new Set(chunks.filter(({ isEntry }) => isEntry))
+  for (const { imports } of loaded) {
+    for (const chunk of chunks.filter(({ fileName }) => imports.includes(fileName))) {
+      loaded.add(chunk)
+    }
+  }
+  return {
+    code: [...loaded].map(({ code }) => code).join('\n'),
+    modules: Object.assign({}, ...[...loaded].map(({ modules }) => modules)),
+  }
 }
 
-const modulesOf = (chunk: OutputChunk): string[] =>
+const modulesOf = (chunk: Bundle): string[] =>
   Object.entries(chunk.modules)
     .filter(([, { renderedLength }]) => renderedLength > 0)
     .map(([id]) => id.replace(path('src/'), ''))
 
 describe('a bundle of matmul alone', () => {
-  let chunk: OutputChunk
+  let chunk: Bundle
   beforeAll(async () => {
     chunk = await bundle(`
       import { matmul, tensor } from 'lowrank'

@@ -4,7 +4,7 @@
 
 import { LowrankError, throwAll } from '../../core/errors.ts'
 import type { Parameter } from '../../core/parameter.ts'
-import { formatShape } from '../../core/shape.ts'
+import { formatShape, type Shape } from '../../core/shape.ts'
 import { bytesOf, fromNumbers, type StoredDType, toFloat64 } from '../../io/dtypes.ts'
 import { openSafetensors, type TensorFiles } from '../../io/safetensors.ts'
 import { encodeSafetensors, type TensorContent } from '../../io/safetensors-writer.ts'
@@ -18,10 +18,12 @@ import {
 import type { Module } from '../../nn/module.ts'
 import { adapterConfigs, adapterNames, loraLayers, setAdapter } from '../adapters.ts'
 import { type Attached, applyPlan, type StateWeights } from '../attach.ts'
-import type { ResolvedConfig } from '../config.ts'
-import { checkAdapters, type LoraState } from '../linear.ts'
+import { isPlainConfig, type ResolvedConfig } from '../config.ts'
+import type { Extension } from '../extension.ts'
+import { checkAdapters, LoraModule } from '../module.ts'
 import { type Plan, type PlannedLayer, plan } from '../plan.ts'
-import { decodePeftConfig, encodePeftConfig } from './peft_config.ts'
+import { entryShapes, factorNames, stateEntries } from '../state.ts'
+import { decodePeftConfig, encodePeftConfig, readPeftOptions } from './peft_config.ts'
 
 export const CONFIG_FILE = 'adapter_config.json'
 export const WEIGHTS_FILE = 'adapter_model.safetensors'
@@ -53,18 +55,6 @@ function keyOf(path: string, name: string): string {
   return `${PREFIX}${path === '' ? ALONE : path}.${name}`
 }
 
-/** The parameters of one adapter on one layer by their names in the file. */
-function stateEntries({ A, B, bias }: LoraState): [name: string, parameter: Parameter][] {
-  const entries: [string, Parameter][] = [
-    ['lora_A.weight', A],
-    ['lora_B.weight', B],
-  ]
-  if (bias) {
-    entries.push(['lora_B.bias', bias])
-  }
-  return entries
-}
-
 function chosenName(model: Module, wanted: string | undefined): string {
   const layers = loraLayers(model).map(({ layer }) => layer)
   const names = adapterNames(model)
@@ -86,7 +76,7 @@ export function adapterTensors(model: Module, name: string): Map<string, Paramet
   const tensors = new Map<string, Parameter>()
   for (const { path, layer } of loraLayers(model)) {
     const state = layer.adapters.get(name)
-    for (const [suffix, parameter] of state ? stateEntries(state) : []) {
+    for (const [suffix, parameter] of state ? stateEntries(layer.base.kind, state) : []) {
       tensors.set(keyOf(path, suffix), parameter)
     }
   }
@@ -142,18 +132,29 @@ export interface LoadAdapterOptions {
   readonly adapterName?: string
   /** Whether it can be trained further; frozen if absent. */
   readonly isTrainable?: boolean
+  /** Extensions of your own. */
+  readonly extensions?: readonly Extension[]
 }
 
-function expectedShapes(planned: PlannedLayer, loraBias: boolean): [string, readonly number[]][] {
-  const { path, layer, r } = planned
-  const shapes: [string, readonly number[]][] = [
-    [keyOf(path, 'lora_A.weight'), [r, layer.inFeatures]],
-    [keyOf(path, 'lora_B.weight'), [layer.outFeatures, r]],
-  ]
-  if (loraBias) {
-    shapes.push([keyOf(path, 'lora_B.bias'), [layer.outFeatures]])
+/** What the file needs beyond plain LoRA; the code for it is fetched only then. */
+async function extensionsFor(
+  where: string,
+  json: unknown,
+  own: readonly Extension[],
+): Promise<readonly Extension[]> {
+  if (isPlainConfig(readPeftOptions(where, json))) {
+    return own
   }
-  return shapes
+  const { EXTENSIONS } = await import('../extensions.ts')
+  return [...own, ...EXTENSIONS]
+}
+
+function expectedShapes(planned: PlannedLayer, loraBias: boolean): [string, Shape][] {
+  const base = planned.layer instanceof LoraModule ? planned.layer.base : planned.layer
+  return entryShapes(base, { ...planned, loraBias }).map(([name, shape]) => [
+    keyOf(planned.path, name),
+    shape,
+  ])
 }
 
 function tensorProblems(made: Plan, files: TensorFiles): string[] {
@@ -186,12 +187,19 @@ async function readFloats(files: TensorFiles, key: string): Promise<Float64Array
 
 async function readWeights(made: Plan, files: TensorFiles): Promise<Map<string, StateWeights>> {
   const weights = new Map<string, StateWeights>()
-  for (const { path } of made.layers) {
-    const bias = made.config.loraBias
+  for (const { path, kind, variant, layer } of made.layers) {
+    const base = layer instanceof LoraModule ? layer.base : layer
+    const [A, B] = factorNames(kind)
+    const read = (name: string): Promise<Float64Array> => readFloats(files, keyOf(path, name))
+    const extra: Record<string, Float64Array> = {}
+    for (const name of Object.keys(variant?.extraShapes?.(base) ?? {})) {
+      extra[name] = await read(name)
+    }
     weights.set(path, {
-      A: await readFloats(files, keyOf(path, 'lora_A.weight')),
-      B: await readFloats(files, keyOf(path, 'lora_B.weight')),
-      bias: bias ? await readFloats(files, keyOf(path, 'lora_B.bias')) : undefined,
+      A: await read(A),
+      B: await read(B),
+      bias: made.config.loraBias ? await read('lora_B.bias') : undefined,
+      extra,
     })
   }
   return weights
@@ -208,8 +216,11 @@ export async function load<M extends Module>(
   options: LoadAdapterOptions = {},
 ): Promise<Attached<M>> {
   const where = locate(source, CONFIG_FILE)
-  const config = decodePeftConfig(where, await readJson(source, CONFIG_FILE))
-  const made = plan(model, config, { adapterName: options.adapterName, anyRank: true })
+  const json = await readJson(source, CONFIG_FILE)
+  const extensions = await extensionsFor(where, json, options.extensions ?? [])
+  const config = decodePeftConfig(where, json, extensions)
+  const { adapterName } = options
+  const made = plan(model, config, { adapterName, anyRank: true, extensions })
   throwAll('target', where, made.problems)
   const files = await openSafetensors(source, WEIGHTS_FILE)
   throwAll('file', locate(source, WEIGHTS_FILE), tensorProblems(made, files))

@@ -3,10 +3,11 @@
 
 import { throwAll } from '../../core/errors.ts'
 import { configProblems, type LoraConfig, type ResolvedConfig, resolveConfig } from '../config.ts'
+import type { Extension } from '../extension.ts'
 
 type Json = Readonly<Record<string, unknown>>
 
-/** Every key of PEFT's file that has no option here, with the value that means "not used". */
+/** Keys of PEFT's file that may be unused, with the value that says so. */
 const NEUTRAL: Json = {
   alora_invocation_tokens: null,
   arrow_config: null,
@@ -55,6 +56,7 @@ const OPTIONS: Readonly<Record<string, keyof ResolvedConfig>> = {
   rank_pattern: 'rankPattern',
   target_modules: 'targetModules',
   task_type: 'taskType',
+  use_dora: 'useDora',
   use_rslora: 'useRslora',
 }
 
@@ -72,7 +74,7 @@ export function encodePeftConfig(config: ResolvedConfig, options: PeftConfigOpti
     peft_type: 'LORA',
   }
   for (const [key, option] of Object.entries(OPTIONS)) {
-    values[key] = config[option] ?? null
+    values[key] = config[option] ?? NEUTRAL[key] ?? null
   }
   const sorted = Object.keys(values).sort()
   // Python writes 0.0 and 8.0 where JavaScript cannot tell a float from an integer.
@@ -90,7 +92,7 @@ function isNeutral(key: string, value: unknown): boolean {
 function keyProblems(json: Json): string[] {
   const problems: string[] = []
   for (const [key, value] of Object.entries(json)) {
-    if (key in NEUTRAL && !isNeutral(key, value)) {
+    if (key in NEUTRAL && !(key in OPTIONS) && !isNeutral(key, value)) {
       problems.push(`${key} is ${JSON.stringify(value)}, which this library cannot apply`)
     }
   }
@@ -113,22 +115,33 @@ function requiredProblems(json: Json): string[] {
   return problems
 }
 
-/** Reads adapter_config.json's value; throws a `config` error that lists everything wrong. */
-export function decodePeftConfig(where: string, json: unknown): ResolvedConfig {
+/**
+ * The options in adapter_config.json's value, as they stand there; those that are not used are left
+ * out. Throws a `config` error for what no extension could apply.
+ */
+export function readPeftOptions(where: string, json: unknown): LoraConfig {
   if (json === null || typeof json !== 'object' || Array.isArray(json)) {
     throwAll('config', where, [`expected an object, got ${JSON.stringify(json)}`])
   }
   const values = json as Json
   const config: Record<string, unknown> = {}
   for (const [key, option] of Object.entries(OPTIONS)) {
-    if (values[key] !== null && values[key] !== undefined) {
+    const absent = key in NEUTRAL ? isNeutral(key, values[key]) : (values[key] ?? null) === null
+    if (!absent) {
       config[option] = values[key]
     }
   }
-  const problems = [...requiredProblems(values), ...keyProblems(values)]
-  if (problems.length === 0) {
-    problems.push(...configProblems(config as LoraConfig))
-  }
-  throwAll('config', where, problems)
-  return resolveConfig(config as LoraConfig)
+  throwAll('config', where, [...requiredProblems(values), ...keyProblems(values)])
+  return config
+}
+
+/** Reads adapter_config.json's value; throws a `config` error that lists everything wrong. */
+export function decodePeftConfig(
+  where: string,
+  json: unknown,
+  extensions: readonly Extension[],
+): ResolvedConfig {
+  const config = readPeftOptions(where, json)
+  throwAll('config', where, configProblems(config, extensions))
+  return resolveConfig(config, extensions)
 }

@@ -1,18 +1,26 @@
 // Which initialisation a configuration names; each is one file. Draws are named by layer and matrix,
-// so that adding a target changes no other layer's start.
+// so that adding a target changes no other layer's start. Those that need more than sizes come as
+// extensions, so that plain LoRA does not carry them.
 
 import { hashName, Random } from '../../core/rng.ts'
+import type { Adaptable } from '../../nn/adaptable.ts'
 import type { ResolvedConfig } from '../config.ts'
+import type { Extension } from '../extension.ts'
 import { kaiming } from './default.ts'
 import { gaussian } from './gaussian.ts'
 import { unset } from './unset.ts'
 
-type Draw = () => Float32Array
+export type Draw = () => ArrayLike<number>
 
-/** A [r, in] and B [out, r], drawn on first use. */
-export interface Initial {
+/** A [r, in] and B [out, r], made on first use, the same each time. */
+interface FactorDraws {
   readonly A: Draw
   readonly B: Draw
+}
+
+export interface Initial extends FactorDraws {
+  /** What is to be subtracted, so that the base counts without the start. */
+  readonly start?: FactorDraws
 }
 
 export interface InitContext {
@@ -23,12 +31,14 @@ export interface InitContext {
   normal(name: string, count: number, deviation: number): Draw
 }
 
-/** The sizes of a layer and where its draws come from. */
+/** A layer, what its adapter is to be, and where its draws come from. */
 export interface InitLayer {
+  /** The layer: its kind, its sizes as a matrix, its weight (oriented.ts reads it as [out, in]). */
+  readonly base: Adaptable
   readonly path: string
-  readonly inFeatures: number
-  readonly outFeatures: number
   readonly r: number
+  /** What B·A is multiplied by. */
+  readonly scaling: number
   readonly seed: number
   readonly stream: number
 }
@@ -43,8 +53,8 @@ function contextOf(layer: InitLayer): InitContext {
     }
   }
   return {
-    inFeatures: layer.inFeatures,
-    outFeatures: layer.outFeatures,
+    inFeatures: layer.base.inFeatures,
+    outFeatures: layer.base.outFeatures,
     r: layer.r,
     uniform: (name, count, bound) =>
       drawn(name, count, random => (random.uniform() * 2 - 1) * bound),
@@ -52,10 +62,33 @@ function contextOf(layer: InitLayer): InitContext {
   }
 }
 
-export function initialWeights(init: ResolvedConfig['initLoraWeights'], layer: InitLayer): Initial {
-  const context = contextOf(layer)
-  if (init === 'gaussian') {
-    return gaussian(context)
+/** PEFT starts embeddings from A zero and B normal, whatever the configuration says but `false`. */
+function embeddingStart({ inFeatures, outFeatures, r, normal }: InitContext): Initial {
+  return {
+    A: () => new Float32Array(r * inFeatures),
+    B: normal('lora_B', outFeatures * r, 1),
   }
-  return init ? kaiming(context) : unset(context)
+}
+
+/** The start that the configuration asks for; extensions come first. */
+export function initialWeights(
+  config: ResolvedConfig,
+  layer: InitLayer,
+  extensions: readonly Extension[] = [],
+): Initial {
+  for (const extension of extensions) {
+    const initial = extension.initialise?.(config, layer)
+    if (initial) {
+      return initial
+    }
+  }
+  const context = contextOf(layer)
+  const { initLoraWeights: init } = config
+  if (!init) {
+    return unset(context)
+  }
+  if (layer.base.kind === 'embedding') {
+    return embeddingStart(context)
+  }
+  return init === 'gaussian' ? gaussian(context) : kaiming(context)
 }

@@ -4,6 +4,8 @@
 // being zero.
 
 import { LowrankError } from '../../core/errors.ts'
+import { scoped } from '../../core/scope.ts'
+import type { Adaptable } from '../../nn/adaptable.ts'
 
 /** A base weight oriented [out, in]. */
 export interface OrientedWeight {
@@ -45,4 +47,11 @@ export function checkScaling(where: string, scaling: number): void {
       `${where}: expected a scaling above 0, got ${scaling} (choose a positive loraAlpha)`,
     )
   }
+}
+
+/** The weight of a layer in f64. Throws a `backend` error where reading must wait. */
+export function orientedWeight(base: Adaptable): OrientedWeight {
+  const matrix = scoped(() => base.oriented(base.weight))
+  const [rows, cols] = matrix.shape
+  return { data: Float64Array.from(matrix.dataSync()), rows, cols }
 }

@@ -1,0 +1,26 @@
+// What `attach` can do beyond plain LoRA on layers, in pieces that a bundle pays for only where they are
+// named: `attach` of `lowrank` has none of them, `attach` of `lowrank/lora` all. An extension brings
+// options of the configuration and what stands behind them.
+
+import type { LoraConfig, ResolvedConfig } from './config.ts'
+import type { Initial, InitLayer } from './init/index.ts'
+import type { Variant } from './variant.ts'
+
+/** What is wrong with the value of an option, as "expected …"; undefined for a good one. */
+export type OptionCheck = (value: unknown, config: LoraConfig) => string | undefined
+
+export interface Extension {
+  readonly name: string
+  /** The options it brings; one that is absent is not used. */
+  readonly options?: Readonly<Partial<Record<keyof LoraConfig, OptionCheck>>>
+  /** Whether a layer that the targets mean is meant after all. */
+  readonly selects?: (path: string, config: ResolvedConfig) => boolean
+  /** The variant that a configuration asks for, if it is this one. */
+  variant?(config: ResolvedConfig): Variant | undefined
+  /** Which factor stays as it was drawn. */
+  frozen?(config: ResolvedConfig): 'A' | 'B' | undefined
+  /** Names of `initLoraWeights` that it brings; a pattern where there are many. */
+  readonly initialisations?: readonly (string | RegExp)[]
+  /** Initial weights, if the configuration asks for those of this extension. */
+  initialise?(config: ResolvedConfig, layer: InitLayer): Initial | undefined
+}

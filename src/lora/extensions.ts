@@ -1,0 +1,8 @@
+// Every extension of this library, in the order in which they are asked. A new one is a file and a line
+// here.
+
+import type { Extension } from './extension.ts'
+import { dora } from './variants/dora.ts'
+import { loraFa } from './variants/lora_fa.ts'
+
+export const EXTENSIONS: readonly Extension[] = [dora, loraFa]

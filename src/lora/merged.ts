@@ -1,0 +1,103 @@
+// The layer that adapters on another amount to: W' = W + Σ s·B·A, b' = b + Σ s·c. Sums are formed in
+// float32, over the base widened, and rounded once.
+
+import type { DType } from '../core/dtype.ts'
+import { LowrankError } from '../core/errors.ts'
+import { Parameter } from '../core/parameter.ts'
+import { scoped } from '../core/scope.ts'
+import { type Tensor, tensor } from '../core/tensor.ts'
+import type { Adaptable } from '../nn/adaptable.ts'
+import { loraMerge } from '../ops/lora_merge.ts'
+import { reshape } from '../ops/reshape.ts'
+import type { AdapterSelection } from './active.ts'
+import type { LoraModule } from './module.ts'
+import { type LoraState, updatesOf } from './state.ts'
+
+/** What an adapter adds to the weight, as factors [r, in] and [out, r]. */
+export function matrixUpdates(base: Adaptable, state: LoraState): ReturnType<typeof updatesOf> {
+  const { inFeatures: I, outFeatures: O } = base
+  return updatesOf(state).map(({ A, B, scale }) => ({
+    A: reshape(A, [A.size / I, I]),
+    B: reshape(B, [O, B.size / O]),
+    scale,
+  }))
+}
+
+/** The weight with adapters, in the layer's shape. */
+function mergedWeight(layer: LoraModule, states: readonly LoraState[]): Tensor {
+  const { base } = layer
+  const weight = states.findLast(({ own }) => own?.weight)?.own?.weight ?? base.weight
+  if (states.length === 0) {
+    return weight
+  }
+  let matrix = base.oriented(weight)
+  for (const state of states) {
+    matrix =
+      state.variant?.merge?.(layer, matrix, state) ?? loraMerge(matrix, matrixUpdates(base, state))
+  }
+  return base.arranged(matrix)
+}
+
+/** The bias with adapters; each sum is a product with a column [O, 1]. */
+function mergedBias(layer: LoraModule, states: readonly LoraState[]): Tensor | undefined {
+  const O = layer.outFeatures
+  const bias = states.findLast(({ own }) => own?.bias)?.own?.bias ?? layer.base.bias
+  const biased = states.filter(state => state.bias !== undefined)
+  if (biased.length === 0) {
+    return bias
+  }
+  const { backend } = biased[0].A
+  const A = tensor([1], [1, 1], { backend })
+  const base = bias ?? tensor(new Float32Array(O), [O], { backend })
+  const updates = biased.map(state => {
+    return { A, B: reshape(state.bias as Tensor, [O, 1]), scale: state.scaling }
+  })
+  return reshape(loraMerge(reshape(base, [O, 1]), updates), [O])
+}
+
+function checkMergeable({ base }: LoraModule, states: readonly LoraState[]): void {
+  const { A, B } = base.factorShapes(1)
+  const wide = base.weight.size !== base.inFeatures * base.outFeatures
+  if (states.length > 0 && wide) {
+    throw new LowrankError(
+      'target',
+      `lora.merge: expected a layer whose weight holds B·A, got a ${base.kind} with weight ` +
+        `[${base.weight.shape}], A [${A}] and B [${B}] (in groups, A sees inputs that W does not)`,
+    )
+  }
+}
+
+/**
+ * An ordinary layer with W + Σ s·B·A for the adapters that are named, or the active ones; the wrapper
+ * and its base stay as they are. The sum is formed in float32 and rounded to the base's dtype, or to
+ * the one that is asked for. Throws a `target` error for a convolution in groups.
+ *
+ * @example
+ * ```ts
+ * import { attach, Linear } from 'lowrank'
+ * import { mergedLayer } from 'lowrank/lora'
+ *
+ * const plain = mergedLayer(attach(new Linear(4, 4), { r: 2 }))
+ * console.log(plain.weight.shape) // [4, 4]
+ * ```
+ */
+export function mergedLayer<L extends Adaptable>(
+  layer: LoraModule<L>,
+  selection?: AdapterSelection,
+  dtype: DType = layer.base.weight.dtype,
+): L {
+  const states = layer.states(selection)
+  checkMergeable(layer, states)
+  const wide = scoped(() => ({
+    weight: mergedWeight(layer, states),
+    bias: mergedBias(layer, states),
+  }))
+  const weight = asParameter(wide.weight, dtype)
+  return layer.base.like(weight, wide.bias && asParameter(wide.bias, dtype)) as L
+}
+
+/** Elements as a frozen parameter of their own; those of a half-precision base keep their bits. */
+function asParameter(x: Tensor, dtype: DType): Parameter {
+  const data = x.dtype === dtype ? x.bits() : x.dataSync()
+  return new Parameter(data, x.shape, { dtype, backend: x.backend, requiresGrad: false })
+}

@@ -1,79 +1,50 @@
 // From a directory in the Hugging Face layout to a model: `model_type` names the family's file,
 // config.json its sizes, the safetensors its weights, which stay in their stored dtype.
 
-import { BYTES } from '../core/dtype.ts'
-import { LowrankError, throwAll } from '../core/errors.ts'
-import type { Parameter } from '../core/parameter.ts'
-import { formatShape, sameShape } from '../core/shape.ts'
-import { type StoredDType, tensorDType, toFloat32 } from '../io/dtypes.ts'
-import { openTensors, type TensorFiles } from '../io/safetensors.ts'
+import { LowrankError } from '../core/errors.ts'
+import { openTensors } from '../io/safetensors.ts'
 import { type ByteSource, locate, readJson } from '../io/source.ts'
 import type { CausalLM } from './causal_lm.ts'
-import type { Json } from './config.ts'
-import { createLlama } from './llama.ts'
+import {
+  type ClassifierConfig,
+  readClassifierConfig,
+  SequenceClassifier,
+  TokenClassifier,
+} from './classifier.ts'
+import { ConfigReader, type Json } from './config.ts'
+import type { DecoderParts } from './decoder.ts'
+import { createLlama, llamaParts } from './llama.ts'
+import { fillWeights } from './weights.ts'
 
-type Create = (where: string, json: Json) => CausalLM
-
-/** The families by `model_type`; a family is one file of that name. */
-export const MODEL_TYPES: Readonly<Record<string, Create>> = {
-  llama: createLlama,
+/** How the models of one family are made. */
+export interface Family {
+  /** The decoder with its head. */
+  readonly causalLM: (where: string, json: Json) => CausalLM
+  /** The decoder alone. */
+  readonly parts: (where: string, json: Json) => DecoderParts
 }
 
-/** A model of the family that `json.model_type` names, with weights that are not drawn yet. */
-export function createModel(where: string, json: Json): CausalLM {
+/** The families by `model_type`; a family is one file of that name. */
+export const MODEL_TYPES: Readonly<Record<string, Family>> = {
+  llama: { causalLM: createLlama, parts: llamaParts },
+}
+
+function familyOf(where: string, json: Json): Family {
   const type = json?.model_type
-  const create = typeof type === 'string' ? MODEL_TYPES[type] : undefined
-  if (!create) {
+  const family = typeof type === 'string' ? MODEL_TYPES[type] : undefined
+  if (!family) {
     throw new LowrankError(
       'config',
       `${where}: model_type ${JSON.stringify(type)} is not known ` +
         `(known: ${Object.keys(MODEL_TYPES).join(', ')})`,
     )
   }
-  return create(where, json)
+  return family
 }
 
-const FLOATS: readonly StoredDType[] = ['F32', 'F16', 'BF16']
-
-function weightProblems(
-  parameters: ReadonlyMap<string, Parameter>,
-  files: TensorFiles,
-  tied: ReadonlySet<string>,
-): string[] {
-  const problems: string[] = []
-  for (const [name, parameter] of parameters) {
-    const stored = files.tensors.get(name)
-    if (!stored) {
-      problems.push(`missing "${name}" ${formatShape(parameter.shape)}`)
-    } else if (!sameShape(stored.shape, parameter.shape)) {
-      problems.push(
-        `"${name}" is ${formatShape(stored.shape)}, config.json makes it ` +
-          formatShape(parameter.shape),
-      )
-    } else if (!FLOATS.includes(stored.dtype)) {
-      problems.push(`"${name}" is ${stored.dtype}, expected one of ${FLOATS.join(', ')}`)
-    }
-  }
-  for (const name of files.tensors.keys()) {
-    if (!parameters.has(name) && !tied.has(name) && !name.endsWith('.rotary_emb.inv_freq')) {
-      problems.push(`unexpected "${name}"`)
-    }
-  }
-  return problems
-}
-
-async function fill(parameter: Parameter, name: string, files: TensorFiles): Promise<void> {
-  const stored = files.tensors.get(name)?.dtype as StoredDType
-  const dtype = tensorDType(stored) ?? 'float32'
-  const bytes = await files.read(name)
-  const half = BYTES[dtype] === 2
-  parameter.replace(
-    half
-      ? new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.length / 2)
-      : toFloat32(bytes, stored),
-    dtype,
-  )
-  parameter.freeze()
+/** A model of the family that `json.model_type` names, with weights that are not drawn yet. */
+export function createModel(where: string, json: Json): CausalLM {
+  return familyOf(where, json).causalLM(where, json)
 }
 
 /**
@@ -93,15 +64,78 @@ async function fill(parameter: Parameter, name: string, files: TensorFiles): Pro
 export async function loadModel(source: ByteSource): Promise<CausalLM> {
   const where = locate(source, 'config.json')
   const model = createModel(where, (await readJson(source, 'config.json')) as Json)
-  const files = await openTensors(source)
-  const parameters = new Map(model.namedParameters())
-  const tied = new Set(
-    parameters.has(`${model.outputLayer}.weight`) ? [] : [`${model.outputLayer}.weight`],
-  )
-  throwAll('file', files.label, weightProblems(parameters, files, tied))
-  for (const [name, parameter] of parameters) {
-    await fill(parameter, name, files)
-    parameter.name = name
-  }
+  const head = `${model.outputLayer}.weight`
+  const tied = !new Map(model.namedParameters()).has(head)
+  await fillWeights(model, await openTensors(source), { ignored: name => tied && name === head })
   return model
+}
+
+export interface LoadClassifierOptions {
+  /** Makes a fresh layer for this many labels in place of the file's, or where it has none. */
+  readonly numLabels?: number
+}
+
+type MakeClassifier<M> = (parts: DecoderParts, classes: ClassifierConfig) => M
+
+async function loadClassifier<M extends SequenceClassifier | TokenClassifier>(
+  source: ByteSource,
+  make: MakeClassifier<M>,
+  { numLabels }: LoadClassifierOptions,
+): Promise<M> {
+  const where = locate(source, 'config.json')
+  const json = (await readJson(source, 'config.json')) as Json
+  const reader = new ConfigReader(
+    where,
+    numLabels === undefined ? json : withLabels(json, numLabels),
+  )
+  const classes = readClassifierConfig(reader)
+  reader.finish()
+  const model = make(familyOf(where, json).parts(where, json), classes)
+  const isHead = (name: string): boolean => name.startsWith(`${model.outputLayer}.`)
+  const fresh = numLabels === undefined ? undefined : isHead
+  // A file of the same body under its language head serves as well.
+  const ignored = (name: string): boolean => name === 'lm_head.weight'
+  await fillWeights(model, await openTensors(source), { fresh, ignored })
+  return model
+}
+
+function withLabels(json: Json, numLabels: number): Json {
+  return { ...json, id2label: undefined, num_labels: numLabels }
+}
+
+/**
+ * Reads a model that judges sequences, as transformers' `AutoModelForSequenceClassification` does: the
+ * body, and the layer `score` on top. Throws as `loadModel` does.
+ *
+ * @example
+ * ```ts
+ * import { tensor } from 'lowrank'
+ * import { loadSequenceClassifier } from 'lowrank/models/auto'
+ * import { directory } from 'lowrank/node'
+ *
+ * const source = directory('examples/house/model')
+ * const model = await loadSequenceClassifier(source, { numLabels: 3 })
+ * console.log(model.forward(tensor([5, 6, 7], [1, 3], { dtype: 'int32' })).shape) // [1, 3]
+ * ```
+ */
+export function loadSequenceClassifier(
+  source: ByteSource,
+  options: LoadClassifierOptions = {},
+): Promise<SequenceClassifier> {
+  const make: MakeClassifier<SequenceClassifier> = (parts, classes) =>
+    new SequenceClassifier(parts, classes)
+  return loadClassifier(source, make, options)
+}
+
+/**
+ * Reads a model that judges every token, as transformers' `AutoModelForTokenClassification` does.
+ * Throws as `loadModel` does.
+ */
+export function loadTokenClassifier(
+  source: ByteSource,
+  options: LoadClassifierOptions = {},
+): Promise<TokenClassifier> {
+  const make: MakeClassifier<TokenClassifier> = (parts, classes) =>
+    new TokenClassifier(parts, classes)
+  return loadClassifier(source, make, options)
 }

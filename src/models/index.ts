@@ -1,11 +1,19 @@
 // The public names of `lowrank/models`, and no code.
 
+export { CausalLM, IGNORE_INDEX } from './causal_lm.ts'
 export {
-  CausalLM,
+  type ClassifierConfig,
+  type ProblemType,
+  SequenceClassifier,
+  TokenClassifier,
+} from './classifier.ts'
+export {
+  Decoder,
   DecoderCache,
+  type DecoderParts,
   type DecoderSizes,
   type ForwardOptions,
-  IGNORE_INDEX,
-} from './causal_lm.ts'
+} from './decoder.ts'
 export { type LlamaConfig, LlamaForCausalLM, readLlamaConfig } from './llama.ts'
+export { resizeTokenEmbeddings } from './resize.ts'
 export { type SaveModelOptions, saveModel } from './save.ts'

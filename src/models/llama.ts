@@ -7,7 +7,6 @@
 // Names of parameters are transformers'.
 
 import type { Tensor } from '../core/tensor.ts'
-import { withAdapter, withAdapterNames } from '../lora/active.ts'
 import { Embedding } from '../nn/embedding.ts'
 import type { KVCache } from '../nn/kv_cache.ts'
 import { Linear } from '../nn/linear.ts'
@@ -19,8 +18,9 @@ import { scaledDotProductAttention } from '../ops/attention.ts'
 import { reshape } from '../ops/reshape.ts'
 import { rope } from '../ops/rope.ts'
 import { swiglu } from '../ops/swiglu.ts'
-import { CausalLM, type DecoderSizes, type ForwardOptions } from './causal_lm.ts'
+import { CausalLM } from './causal_lm.ts'
 import { ConfigReader, type Json } from './config.ts'
+import type { DecoderBody, DecoderParts, DecoderSizes, ForwardOptions } from './decoder.ts'
 
 export interface LlamaConfig extends DecoderSizes {
   readonly hiddenSize: number
@@ -150,7 +150,7 @@ class LlamaDecoderLayer extends Module {
   }
 }
 
-class LlamaModel extends Module {
+class LlamaModel extends Module implements DecoderBody {
   readonly #config: LlamaConfig
   readonly #rope: RopeTables
   readonly embed_tokens: Embedding
@@ -197,14 +197,17 @@ class LlamaModel extends Module {
  */
 export class LlamaForCausalLM extends CausalLM {
   override readonly modelType: string = 'llama'
+  override readonly inputLayer: string = 'model.embed_tokens'
   override readonly outputLayer: string = 'lm_head'
-  readonly config: LlamaConfig
+  override readonly originalVocabSize: number
+  config: LlamaConfig
   readonly model: LlamaModel
   readonly lm_head: Linear
 
   constructor(config: LlamaConfig) {
     super()
     this.config = config
+    this.originalVocabSize = config.vocabSize
     this.model = new LlamaModel(config)
     this.lm_head = new Linear(config.hiddenSize, config.vocabSize, { bias: false })
     if (config.tieWordEmbeddings) {
@@ -216,6 +219,10 @@ export class LlamaForCausalLM extends CausalLM {
     return this.config
   }
 
+  override setVocabSize(vocabSize: number): void {
+    this.config = { ...this.config, vocabSize }
+  }
+
   override sameShape(): LlamaForCausalLM {
     return new LlamaForCausalLM(this.config)
   }
@@ -224,11 +231,8 @@ export class LlamaForCausalLM extends CausalLM {
     return this.logits(this.hidden(inputIds, options), options)
   }
 
-  protected override hidden(inputIds: Tensor, options: ForwardOptions): Tensor {
-    this.checkLength(inputIds, options.cache?.length ?? 0)
-    return withAdapter(options.adapter, () =>
-      withAdapterNames(options.adapterNames, () => this.model.forward(inputIds, options)),
-    )
+  protected override body(): LlamaModel {
+    return this.model
   }
 
   protected override head(): Linear {
@@ -238,4 +242,15 @@ export class LlamaForCausalLM extends CausalLM {
 
 export function createLlama(where: string, json: Json): LlamaForCausalLM {
   return new LlamaForCausalLM(readLlamaConfig(where, json))
+}
+
+/** A Llama model without its head, for another layer on top. */
+export function llamaParts(where: string, json: Json): DecoderParts {
+  const config = readLlamaConfig(where, json)
+  return {
+    modelType: 'llama',
+    sizes: config,
+    hiddenSize: config.hiddenSize,
+    body: new LlamaModel(config),
+  }
 }

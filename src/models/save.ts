@@ -29,8 +29,20 @@ function contentOf(parameter: Parameter, dtype: DType): TensorContent {
   return { dtype: stored, shape: parameter.shape, bytes }
 }
 
+/** What config.json says anew of a model that is no longer as it was read. */
+function changes(model: CausalLM, dtype: DType | undefined, json: object): object {
+  const key = 'torch_dtype' in json ? 'torch_dtype' : 'dtype'
+  return {
+    ...(dtype === undefined ? {} : { [key]: dtype }),
+    ...(model.sizes.vocabSize === model.originalVocabSize
+      ? {}
+      : { vocab_size: model.sizes.vocabSize }),
+  }
+}
+
 async function copied(
   source: ByteSource,
+  model: CausalLM,
   dtype: DType | undefined,
 ): Promise<Map<string, FileContent>> {
   const files = new Map<string, FileContent>()
@@ -40,10 +52,12 @@ async function copied(
     }
   }
   const config = files.get('config.json')
-  if (dtype !== undefined && config instanceof Uint8Array) {
+  if (config instanceof Uint8Array) {
     const json = JSON.parse(new TextDecoder().decode(config))
-    const key = 'torch_dtype' in json ? 'torch_dtype' : 'dtype'
-    files.set('config.json', `${JSON.stringify({ ...json, [key]: dtype }, null, 2)}\n`)
+    const changed = changes(model, dtype, json)
+    if (Object.keys(changed).length > 0) {
+      files.set('config.json', `${JSON.stringify({ ...json, ...changed }, null, 2)}\n`)
+    }
   }
   return files
 }
@@ -69,7 +83,7 @@ export async function saveModel(
   for (const [name, parameter] of model.namedParameters()) {
     tensors.set(name, contentOf(parameter, options.dtype ?? parameter.dtype))
   }
-  const files = await copied(options.source, options.dtype)
+  const files = await copied(options.source, model, options.dtype)
   files.set('model.safetensors', streamSafetensors(tensors, { format: 'pt' }))
   await directory.writeAll(files, options)
 }

@@ -16,6 +16,12 @@ export {
   kl_div_log_backward,
   kl_div_log_backward_target,
 } from './kl_div'
+export {
+  class_weights,
+  cross_entropy_chunk,
+  cross_entropy_chunk_backward,
+  scale,
+} from './linear_cross_entropy'
 export { swiglu, swiglu_backward } from './swiglu'
 export { embedding_backward } from './embedding'
 export { rope } from './rope'

@@ -153,13 +153,14 @@ export const crossEntropyReference: CrossEntropyKernels = {
   },
 }
 
-interface Settings {
+/** The options of the op, complete. */
+export interface CrossEntropySettings {
   readonly reduction: Reduction
   readonly ignoreIndex: number
   readonly smoothing: number
 }
 
-export interface CrossEntropySaved extends Settings {
+export interface CrossEntropySaved extends CrossEntropySettings {
   readonly logits: Tensor
   readonly target: Tensor
   readonly weight: Tensor
@@ -179,7 +180,7 @@ function weightStep(weight: Tensor): number {
 export const crossEntropyOp: Op<
   CrossEntropyKernels,
   readonly [logits: Tensor, target: Tensor, weight: Tensor | undefined],
-  Settings,
+  CrossEntropySettings,
   Tensor,
   CrossEntropySaved
 > = /* @__PURE__ */ defineOp({
@@ -277,19 +278,39 @@ function checkShapes(logits: Tensor, target: Tensor, weight: Tensor | undefined)
 }
 
 /** Classes that JavaScript holds are checked; those computed on the backend are taken to be in range. */
-function checkClasses(target: Tensor, classes: number, ignoreIndex: number): void {
-  checkInt32('crossEntropy', target)
+export function checkClasses(
+  where: string,
+  target: Tensor,
+  classes: number,
+  ignoreIndex: number,
+): void {
+  checkInt32(where, target)
   const values = target.storage.host ?? []
   for (let i = 0; i < values.length; i++) {
     const inRange = values[i] >= 0 && values[i] < classes
     if (!inRange && values[i] !== ignoreIndex) {
       throw new LowrankError(
         'argument',
-        `crossEntropy: expected classes from 0 to ${classes - 1} or ${ignoreIndex} (ignored), ` +
+        `${where}: expected classes from 0 to ${classes - 1} or ${ignoreIndex} (ignored), ` +
           `got ${values[i]} at position ${i}`,
       )
     }
   }
+}
+
+/** The settings that options mean. Throws an `argument` error for one out of range. */
+export function readSettings(where: string, options: CrossEntropyOptions): CrossEntropySettings {
+  const { ignoreIndex = -100, weight, labelSmoothing = 0, reduction = 'mean' } = options
+  if (!(labelSmoothing >= 0 && labelSmoothing <= 1)) {
+    throw new LowrankError(
+      'argument',
+      `${where}: expected labelSmoothing from 0 to 1, got ${labelSmoothing}`,
+    )
+  }
+  if (weight?.requiresGrad) {
+    throw new LowrankError('argument', `${where}: weights are constants and get no gradient`)
+  }
+  return { reduction, ignoreIndex, smoothing: labelSmoothing }
 }
 
 /**
@@ -310,21 +331,10 @@ export function crossEntropy(
   target: Tensor,
   options: CrossEntropyOptions = {},
 ): Tensor {
-  const { ignoreIndex = -100, weight, labelSmoothing = 0, reduction = 'mean' } = options
-  if (!(labelSmoothing >= 0 && labelSmoothing <= 1)) {
-    throw new LowrankError(
-      'argument',
-      `crossEntropy: expected labelSmoothing from 0 to 1, got ${labelSmoothing}`,
-    )
-  }
-  if (weight?.requiresGrad) {
-    throw new LowrankError('argument', 'crossEntropy: weights are constants and get no gradient')
-  }
+  const { weight } = options
+  const settings = readSettings('crossEntropy', options)
   checkShapes(logits, target, weight)
-  checkClasses(target, logits.shape[Math.min(1, logits.shape.length - 1)], ignoreIndex)
-  return crossEntropyOp([logits, target, weight], {
-    reduction,
-    ignoreIndex,
-    smoothing: labelSmoothing,
-  })
+  const classes = logits.shape[Math.min(1, logits.shape.length - 1)]
+  checkClasses('crossEntropy', target, classes, settings.ignoreIndex)
+  return crossEntropyOp([logits, target, weight], settings)
 }

@@ -3,6 +3,7 @@
 import { generateKinds } from './generate/index.ts'
 import { hostileKinds } from './hostile/index.ts'
 import type { CaseKind } from './kind.ts'
+import { layerKinds } from './layers.ts'
 import { mergeKinds } from './merge.ts'
 import { modelKinds } from './models/index.ts'
 import { opKinds } from './ops/index.ts'
@@ -12,6 +13,7 @@ import { optimKinds } from './optim/index.ts'
 export const KINDS: Readonly<Record<string, CaseKind>> = {
   ...generateKinds,
   ...hostileKinds,
+  ...layerKinds,
   ...mergeKinds,
   ...modelKinds,
   ...opKinds,

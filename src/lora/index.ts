@@ -28,7 +28,7 @@ export {
   saveAdapter,
 } from './files/peft.ts'
 export { type MergeAndUnloadOptions, merge, mergeAndUnload, unmerge } from './merge.ts'
-export { mergedLayer } from './merged.ts'
+export { deltaWeight, mergedLayer } from './merged.ts'
 export { type LoraCall, LoraModule } from './module.ts'
 export type { Plan, PlannedLayer } from './plan.ts'
 export type { LoraState } from './state.ts'

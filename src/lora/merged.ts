@@ -5,6 +5,7 @@ import type { DType } from '../core/dtype.ts'
 import { LowrankError } from '../core/errors.ts'
 import { Parameter } from '../core/parameter.ts'
 import { scoped } from '../core/scope.ts'
+import { formatShape } from '../core/shape.ts'
 import { type Tensor, tensor } from '../core/tensor.ts'
 import type { Adaptable } from '../nn/adaptable.ts'
 import { loraMerge } from '../ops/lora_merge.ts'
@@ -21,6 +22,20 @@ export function matrixUpdates(base: Adaptable, state: LoraState): ReturnType<typ
     B: reshape(B, [O, B.size / O]),
     scale,
   }))
+}
+
+/**
+ * s·B·A of one adapter in the shape of the layer's weight, what its start subtracts included.
+ * Throws a `target` error for a convolution in groups.
+ */
+export function deltaWeight(layer: LoraModule, state: LoraState): Tensor {
+  checkMergeable(layer, [state])
+  const { base } = layer
+  return scoped(() => {
+    const { inFeatures: I, outFeatures: O } = base
+    const nothing = tensor(new Float32Array(O * I), [O, I], { backend: state.A.backend })
+    return base.arranged(loraMerge(nothing, matrixUpdates(base, state)))
+  })
 }
 
 /** The weight with adapters, in the layer's shape. */
@@ -56,13 +71,12 @@ function mergedBias(layer: LoraModule, states: readonly LoraState[]): Tensor | u
 }
 
 function checkMergeable({ base }: LoraModule, states: readonly LoraState[]): void {
-  const { A, B } = base.factorShapes(1)
-  const wide = base.weight.size !== base.inFeatures * base.outFeatures
-  if (states.length > 0 && wide) {
+  if (states.length > 0 && base.weight.size !== base.inFeatures * base.outFeatures) {
     throw new LowrankError(
       'target',
       `lora.merge: expected a layer whose weight holds B·A, got a ${base.kind} with weight ` +
-        `[${base.weight.shape}], A [${A}] and B [${B}] (in groups, A sees inputs that W does not)`,
+        `${formatShape(base.weight.shape)}, while A takes ${base.inFeatures} inputs ` +
+        '(a convolution in groups cannot be merged)',
     )
   }
 }

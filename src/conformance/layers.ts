@@ -1,0 +1,236 @@
+// Cases of the family layers: one layer under one or several adapters, its output and gradients, and the
+// layer they merge to. In half precision the adapter and all sums are float32 here, so that y is nearer
+// to the exact value than PEFT's, while merged weights agree bit for bit but for roundings.
+
+import type { Backend } from '../core/backend.ts'
+import { narrow } from '../core/half.ts'
+import { Parameter } from '../core/parameter.ts'
+import { backward, step } from '../core/tape.ts'
+import { type Tensor, tensor } from '../core/tensor.ts'
+import { deltaWeight, EXTENSIONS, LoraModule, type LoraState, mergedLayer } from '../lora/index.ts'
+import { type Adaptable, Conv1D, Conv2d, Embedding, Linear } from '../nn/index.ts'
+import type { Case, CaseTensor } from './case.ts'
+import { type Answered, type Check, checkThat, compareTensor, scaledError } from './compare.ts'
+import {
+  type Answer,
+  allAnswered,
+  answered,
+  type CaseKind,
+  compareOutputs,
+  stored,
+} from './kind.ts'
+
+// biome-ignore lint/suspicious/noExplicitAny: the JSON of a case
+type Json = any
+
+type Half = 'float16' | 'bfloat16'
+
+const LAYERS: Readonly<Record<string, (layer: Json) => Adaptable>> = {
+  linear: ({ din, dout }) => new Linear(din, dout, { bias: false }),
+  conv1d: ({ din, dout }) => new Conv1D(din, dout, { bias: false }),
+  embedding: ({ rows, dim, padding_idx }) =>
+    new Embedding(rows, dim, { paddingIdx: padding_idx ?? undefined }),
+  conv2d: ({ cin, cout, kernel, stride, padding, groups, padding_mode }) =>
+    new Conv2d(cin, cout, kernel, {
+      stride,
+      padding,
+      groups,
+      paddingMode: padding_mode,
+      bias: false,
+    }),
+}
+
+function parameter({ data, shape }: CaseTensor, dtype?: Half): Parameter {
+  return new Parameter(dtype ? narrow(data, dtype) : data, shape, { dtype })
+}
+
+function optional(example: Case, name: string, dtype?: Half): Parameter | undefined {
+  const found = example.tensors.get(name)
+  return found && parameter(found, dtype)
+}
+
+/** The names of A and B in a case of this kind. */
+function factorNames(kind: string): readonly [string, string] {
+  return kind === 'embedding' ? ['lora_embedding_A', 'lora_embedding_B'] : ['lora_A', 'lora_B']
+}
+
+function stateOf(example: Case, name: string, prefix: string): LoraState {
+  const { kind, adapters } = example.json
+  const { r, lora_alpha, scaling, use_dora } = adapters[name]
+  const [A, B] = factorNames(kind).map(factor => parameter(stored(example, prefix + factor)))
+  const config = { useDora: use_dora }
+  const variant = EXTENSIONS.flatMap(({ variant }) => variant?.(config as Json) ?? [])[0]
+  const magnitude = optional(example, `${prefix}magnitude`)
+  return {
+    r,
+    loraAlpha: lora_alpha,
+    scaling,
+    loraDropout: 0,
+    A,
+    B,
+    bias: optional(example, `${prefix}lora_B.bias`),
+    ...(variant && { variant, split: variant.split }),
+    ...(magnitude && { extra: { lora_magnitude_vector: magnitude } }),
+  }
+}
+
+function prefixOf({ json }: Case, name: string): string {
+  return Object.keys(json.adapters).length > 1 ? `${name}.` : ''
+}
+
+function layerOf(example: Case): LoraModule {
+  const { kind, layer: sizes, adapters, active, dtype } = example.json
+  const base = LAYERS[kind](sizes)
+  base.weight = parameter(stored(example, 'base.weight'), dtype)
+  base.weight.freeze()
+  const bias = optional(example, 'base.bias', dtype)
+  if (bias) {
+    base.bias = bias
+  }
+  const layer = new LoraModule(base)
+  for (const name of Object.keys(adapters)) {
+    layer.adapters.set(name, stateOf(example, name, prefixOf(example, name)))
+  }
+  layer.active = active ?? Object.keys(adapters)
+  return layer
+}
+
+function inputOf(example: Case): Tensor {
+  const { data, shape, dtype } = stored(example, 'x')
+  return dtype === 'I64'
+    ? tensor(data, shape, { dtype: 'int32' })
+    : tensor(data, shape, { requiresGrad: true })
+}
+
+/** What each adapter is on its own: its product, and the magnitude it would start from. */
+function adapterTensors(example: Case, layer: LoraModule): Record<string, Answered | Tensor> {
+  const found: Record<string, Answered | Tensor> = {}
+  for (const [name, state] of layer.adapters) {
+    const prefix = prefixOf(example, name)
+    if (example.json.mergeable) {
+      found[`${prefix}delta_weight`] = deltaWeight(layer, state)
+    }
+    const magnitude = state.variant?.extraStart?.(layer, state).lora_magnitude_vector
+    const shape = state.extra?.lora_magnitude_vector?.shape
+    if (magnitude && shape) {
+      found[`${prefix}magnitude_init`] = { shape, data: magnitude }
+    }
+  }
+  return found
+}
+
+/** The gradients of sum(y · dy), under the names of the case. */
+function gradientsOf(
+  example: Case,
+  layer: LoraModule,
+  x: Tensor,
+): Record<string, Tensor | undefined> {
+  const [nameA, nameB] = factorNames(example.json.kind)
+  const found: Record<string, Tensor | undefined> = {
+    d_x: x.grad,
+    'd_base.bias': layer.base.bias?.grad,
+  }
+  for (const [name, { A, B, bias, extra }] of layer.adapters) {
+    const prefix = `d_${prefixOf(example, name)}`
+    found[prefix + nameA] = A.grad
+    found[prefix + nameB] = B.grad
+    found[`${prefix}lora_B.bias`] = bias?.grad
+    found[`${prefix}magnitude`] = extra?.lora_magnitude_vector?.grad
+  }
+  return found
+}
+
+/** Updates are padded with zeros: where the base is not, merging changes what is near the border. */
+function sameBorder({ json }: Case): boolean {
+  return (json.layer.padding_mode ?? 'zeros') === 'zeros'
+}
+
+async function runMixed(example: Case): Promise<Answer> {
+  const { adapter_names: adapterNames } = example.json
+  const y = layerOf(example).forward(inputOf(example), { adapterNames })
+  return { tensors: { y: await answered(y) } }
+}
+
+async function runHalf(example: Case): Promise<Answer> {
+  const layer = layerOf(example)
+  const y = layer.forward(inputOf(example))
+  const merged = mergedLayer(layer)
+  return { tensors: await allAnswered({ y, y_exact: y, 'merged.weight': merged.weight }) }
+}
+
+async function runWhole(example: Case): Promise<Answer> {
+  const layer = layerOf(example)
+  const x = inputOf(example)
+  const dy = stored(example, 'dy')
+  const y = step(() => {
+    const output = layer.forward(x)
+    backward(output, tensor(dy.data, dy.shape))
+    return output
+  })
+  const merged = example.json.mergeable ? mergedLayer(layer) : undefined
+  const own = adapterTensors(example, layer)
+  const tensors = await allAnswered({
+    y,
+    y_base: layer.forward(x, { adapter: null }),
+    y_merged: sameBorder(example) ? merged?.forward(x) : undefined,
+    ...gradientsOf(example, layer, x),
+    'merged.weight': merged?.weight,
+    'merged.bias': merged?.bias,
+  })
+  for (const [name, value] of Object.entries(own)) {
+    tensors[name] = 'storage' in value ? await answered(value) : value
+  }
+  return { tensors }
+}
+
+/** How many elements have the stored bits, and by how many units the others are off. */
+function compareBits(example: Case, answer: Answer): Check[] {
+  const { dtype, tolerance } = example.json
+  const want = narrow(stored(example, 'merged.weight').data, dtype)
+  const got = narrow(answer.tensors['merged.weight']?.data ?? [], dtype)
+  const off = [...want].map((bits, i) => Math.abs(bits - (got[i] ?? Number.POSITIVE_INFINITY)))
+  const equal = off.filter(units => units === 0).length / off.length
+  const least = tolerance.merged_bit_equal_fraction
+  const most = Math.max(...off)
+  return [
+    checkThat('merged.weight', equal >= least, `${equal} of the elements are equal, not ${least}`),
+    { what: 'merged.weight in units', error: most, tolerance: tolerance.merged_ulp },
+  ]
+}
+
+/** PEFT's own y is off by roundings of the stored type; the exact one bounds this library. */
+function compareHalf(example: Case, answer: Answer): Check[] {
+  const { tolerance } = example.json
+  return [
+    compareTensor('y', answer.tensors.y, stored(example, 'y'), tolerance.y),
+    compareTensor('y_exact', answer.tensors.y_exact, stored(example, 'y_exact'), tolerance.y),
+    ...compareBits(example, answer),
+  ]
+}
+
+const layer: CaseKind = {
+  run(example: Case, _backend: Backend) {
+    if (example.json.adapter_names) {
+      return runMixed(example)
+    }
+    return example.json.dtype ? runHalf(example) : runWhole(example)
+  },
+
+  compare(example, answer, precision) {
+    if (example.json.dtype) {
+      return compareHalf(example, answer)
+    }
+    const checks = compareOutputs(example, answer, precision)
+    const merged = answer.tensors.y_merged
+    if (merged) {
+      const { f64, f32 } = example.json.tolerance
+      const error = scaledError(merged.data, stored(example, 'y').data)
+      checks.push({ what: 'y of the merged layer', error, tolerance: precision === 64 ? f64 : f32 })
+    }
+    return checks
+  },
+}
+
+export const layerKinds: Readonly<Record<string, CaseKind>> = Object.fromEntries(
+  Object.keys(LAYERS).map(kind => [`layers/${kind}`, layer]),
+)

@@ -146,6 +146,7 @@ async function train(
       signal,
       onStep,
       onEval: report => output.event('eval', report),
+      onWarning: warning => output.warn(warning),
       resume: args.resume ? directory(checkpointPath(args.out)) : undefined,
     })
   } finally {

@@ -36,6 +36,14 @@ export class Output {
     }
   }
 
+  /** What must not be overlooked: an event for programs, a line on standard error for people. */
+  warn(warning: string): void {
+    this.event('warning', { warning })
+    if (!this.json) {
+      console.error(`lowrank: warning: ${warning}`)
+    }
+  }
+
   bar(format: string, total: number): Bar {
     if (this.json) {
       return { update: () => undefined, stop: () => undefined }

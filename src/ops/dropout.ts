@@ -51,8 +51,10 @@ export function applyDropout(
   { p, seed, stream }: DropoutMask,
 ): void {
   const [low, high] = [seed % TWO_32, Math.floor(seed / TWO_32)]
-  const threshold = Math.floor(p * TWO_32)
-  kernels.dropout(x, y, low, high, stream, threshold, 1 / (1 - p), n)
+  // With p = 1 the one word that no threshold excludes is multiplied by 0.
+  const threshold = Math.min(Math.floor(p * TWO_32), TWO_32 - 1)
+  const scale = p < 1 ? 1 / (1 - p) : 0
+  kernels.dropout(x, y, low, high, stream, threshold, scale, n)
 }
 
 function masked(context: OpContext<DropoutKernels>, x: Tensor, mask: DropoutMask): Tensor {
@@ -77,7 +79,7 @@ export const dropoutOp: Op<DropoutKernels, readonly [x: Tensor], DropoutMask, Te
 
 /**
  * Sets each element of x to 0 with probability p and scales the others by 1 / (1 − p), while a step
- * records; the identity at any other time. Throws an `argument` error unless 0 ≤ p < 1.
+ * records; the identity at any other time. Throws an `argument` error unless 0 ≤ p ≤ 1.
  *
  * @example
  * ```ts
@@ -88,8 +90,8 @@ export const dropoutOp: Op<DropoutKernels, readonly [x: Tensor], DropoutMask, Te
  * ```
  */
 export function dropout(x: Tensor, p: number): Tensor {
-  if (!(p >= 0 && p < 1)) {
-    throw new LowrankError('argument', `dropout: expected p in [0, 1), got ${p}`)
+  if (!(p >= 0 && p <= 1)) {
+    throw new LowrankError('argument', `dropout: expected p in [0, 1], got ${p}`)
   }
   return p === 0 || !isRecording() ? x : dropoutOp([x], { p, ...nextDraw() })
 }

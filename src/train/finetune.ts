@@ -23,6 +23,7 @@ import {
   resolveTraining,
   type TrainingPlan,
 } from './options.ts'
+import { MovementCheck } from './still_layers.ts'
 import { trainStep } from './train_step.ts'
 
 export interface FinetuneRun {
@@ -36,6 +37,8 @@ export interface FinetuneRun {
   readonly bestStep: number
   /** Whether the signal stopped the run before its end. */
   readonly interrupted: boolean
+  /** What the run was not silent about: adapters that do not move, and why. */
+  readonly warnings: readonly string[]
   readonly tokens: number
   readonly seconds: number
   /** Writes what is needed to go on with `resume`; all of it or nothing. */
@@ -78,6 +81,7 @@ class Trainer {
   readonly #schedule: Schedule
   readonly #stepsPerEpoch: number
   readonly #totalSteps: number
+  readonly #warnings: string[] = []
   #order: { readonly epoch: number; readonly groups: TokenizedExample[][] } | undefined
   #progress: Progress = {
     step: 0,
@@ -122,9 +126,10 @@ class Trainer {
   async run(): Promise<FinetuneRun> {
     const { signal } = this.#options
     const breather = new Breather()
+    const check = await MovementCheck.start(this.#model)
     try {
       while (this.#progress.step < this.#totalSteps && !signal?.aborted) {
-        await this.#step()
+        await this.#step(check)
         await breather.breathe()
       }
       const interrupted = this.#progress.step < this.#totalSteps
@@ -159,7 +164,7 @@ class Trainer {
       .map(group => collate(group, { batchSize, padTokenId, backend: this.#backend }))
   }
 
-  async #step(): Promise<void> {
+  async #step(check: MovementCheck): Promise<void> {
     const start = performance.now()
     const { step } = this.#progress
     const batches = this.#batches()
@@ -175,6 +180,8 @@ class Trainer {
     const loss = await trainStep(this.#optimizer, parts, { maxGradNorm })
     const progress = this.#progress
     progress.step++
+    const last = progress.step === this.#totalSteps
+    this.#warn(await check.afterStep({ step: progress.step, lr, last }))
     progress.losses.push(loss)
     progress.tokens += batches.reduce((sum, batch) => sum + batch.tokens, 0)
     progress.seconds += (performance.now() - start) / 1000
@@ -188,6 +195,14 @@ class Trainer {
       tokensPerSecond: progress.tokens / progress.seconds,
     })
     await this.#evaluate()
+  }
+
+  #warn(warnings: readonly string[]): void {
+    const { onWarning = console.warn } = this.#options
+    this.#warnings.push(...warnings)
+    warnings.forEach(warning => {
+      onWarning(warning)
+    })
   }
 
   async #evaluate(): Promise<void> {
@@ -236,6 +251,7 @@ class Trainer {
       evals,
       bestStep,
       interrupted,
+      warnings: this.#warnings,
       tokens,
       seconds,
       saveCheckpoint: async (directory, options) => {

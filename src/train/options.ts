@@ -58,6 +58,9 @@ export interface FinetuneOptions {
   readonly signal?: AbortSignal
   readonly onStep?: (report: StepReport) => void
   readonly onEval?: (report: EvalReport) => void
+  /** Told what the run would otherwise be silent about, such as an adapter that does not move; written
+   * to the console if absent. */
+  readonly onWarning?: (warning: string) => void
 }
 
 /** Options with their defaults. */

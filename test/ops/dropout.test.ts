@@ -64,9 +64,16 @@ describe.each(backends)('dropout on $name', ({ make }) => {
     })
   })
 
-  it('refuses p outside [0, 1)', () => {
-    for (const p of [-0.1, 1, Number.NaN]) {
-      expect(() => dropout(ones(2), p)).toThrow('dropout: expected p in [0, 1)')
+  it('drops everything at p = 1', () => {
+    withBackend(make(), () => {
+      const y = step(() => dropout(ones(100), 1))
+      expect(y.dataSync().every(value => value === 0)).toBe(true)
+    })
+  })
+
+  it('refuses p outside [0, 1]', () => {
+    for (const p of [-0.1, 1.1, Number.NaN]) {
+      expect(() => dropout(ones(2), p)).toThrow('dropout: expected p in [0, 1]')
     }
   })
 })

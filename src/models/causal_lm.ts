@@ -4,8 +4,10 @@
 import { LowrankError } from '../core/errors.ts'
 import { type Tensor, tensor } from '../core/tensor.ts'
 import { KVCache } from '../nn/kv_cache.ts'
+import { Linear } from '../nn/linear.ts'
 import { crossEntropy } from '../ops/cross_entropy.ts'
 import { indexSelect } from '../ops/index_select.ts'
+import { linearCrossEntropy } from '../ops/linear_cross_entropy.ts'
 import { reshape } from '../ops/reshape.ts'
 import { slice } from '../ops/slice.ts'
 import { Decoder, DecoderCache, type ForwardOptions } from './decoder.ts'
@@ -29,7 +31,7 @@ export abstract class CausalLM extends Decoder {
   /**
    * The mean cross-entropy of the next token over all labels but IGNORE_INDEX. `labels` [B, T] are
    * aligned with `inputIds`, as in transformers: column t + 1 is what column t is to predict. The
-   * head runs only where there is something to learn. Throws a `data` error if there is nothing.
+   * head runs only where there is something to learn, a chunk of tokens at a time. Throws a `data` error if there is nothing.
    */
   loss(inputIds: Tensor, labels: Tensor, options: ForwardOptions = {}): Tensor {
     const { rows, targets } = learned(labels)
@@ -38,8 +40,12 @@ export abstract class CausalLM extends Decoder {
     const flat = reshape(hidden, [hidden.size / C, C])
     const backend = hidden.backend
     const index = tensor(rows, [rows.length], { dtype: 'int32', backend })
-    const logits = this.head().forward(indexSelect(flat, 0, index))
-    return crossEntropy(logits, tensor(targets, [targets.length], { dtype: 'int32', backend }))
+    const states = indexSelect(flat, 0, index)
+    const classes = tensor(targets, [targets.length], { dtype: 'int32', backend })
+    const head = this.head()
+    return head instanceof Linear && !head.bias
+      ? linearCrossEntropy(states, head.weight, classes)
+      : crossEntropy(head.forward(states), classes)
   }
 
   newCache(batch: number, capacity: number): DecoderCache {

@@ -6,6 +6,7 @@ import { Command, InvalidArgumentError, Option } from 'commander'
 import { TRAINING_DEFAULTS } from '../train/index.ts'
 import { type EvaluateArguments, runEvaluate } from './evaluate.ts'
 import { type FinetuneArguments, runFinetune } from './finetune.ts'
+import { type FingerprintArguments, runFingerprint } from './fingerprint.ts'
 import { type GenerateArguments, runGenerate } from './generate.ts'
 import { type InspectArguments, runInspect } from './inspect.ts'
 import { type MergeArguments, runMerge } from './merge.ts'
@@ -203,6 +204,18 @@ function verifyCommand(program: Command): void {
     )
 }
 
+function fingerprintCommand(program: Command): void {
+  command(
+    program,
+    'fingerprint',
+    'hashes of a fixed small job, the same wherever the kernels compute the same bits',
+    'lowrank fingerprint --expect conformance/fingerprint.json',
+  )
+    .option('--seed <n>', 'seed of everything random', number, 0)
+    .option('--expect <file>', 'a known answer, as --json prints it: what differs is named')
+    .action(action<FingerprintArguments>(runFingerprint))
+}
+
 const program = new Command('lowrank')
   .description('LoRA fine-tuning in JavaScript')
   .showHelpAfterError('(--help shows the options)')
@@ -212,4 +225,5 @@ generateCommand(program)
 mergeCommand(program)
 inspectCommand(program)
 verifyCommand(program)
+fingerprintCommand(program)
 await program.parseAsync()

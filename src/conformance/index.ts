@@ -29,6 +29,12 @@ export {
 } from './compare.ts'
 export { type CasePlace, casePlaces, readPlace } from './enumerate.ts'
 export {
+  differingStages,
+  type FingerprintOptions,
+  type FingerprintStage,
+  fingerprint,
+} from './fingerprint.ts'
+export {
   type Answer,
   allAnswered,
   answered,

@@ -1,0 +1,78 @@
+// Samples of elementwise ops, with sizes that leave a rest after every vector width.
+
+import {
+  abs,
+  add,
+  cast,
+  div,
+  dropoutOp,
+  erf,
+  exp,
+  gelu,
+  log,
+  maskedFill,
+  maximum,
+  minimum,
+  mul,
+  neg,
+  pow,
+  relu,
+  rsqrt,
+  sigmoid,
+  silu,
+  sqrt,
+  sub,
+  swiglu,
+  tanh,
+  where,
+} from '../../ops/index.ts'
+import { fixed, indices, positive, type Sample, x } from './sample.ts'
+
+const away = { shape: [3, 7], low: 0.5, high: 2 }
+
+export const elementwiseSamples: readonly Sample[] = [
+  { op: 'abs', inputs: [x(3, 7)], call: a => abs(a) },
+  { op: 'add', inputs: [x(2, 3, 5), x(3, 1)], call: (a, b) => add(a, b) },
+  { op: 'cast', inputs: [fixed(x(37))], call: a => cast(cast(a, 'float16'), 'float32') },
+  {
+    op: 'cast',
+    variant: 'to bfloat16',
+    inputs: [fixed(x(37))],
+    call: a => cast(cast(a, 'bfloat16'), 'float32'),
+  },
+  { op: 'div', inputs: [x(3, 7), away], call: (a, b) => div(a, b) },
+  { op: 'dropout', inputs: [x(5, 9)], call: a => dropoutOp([a], { p: 0.3, seed: 7, stream: 2 }) },
+  { op: 'erf', inputs: [{ shape: [37], low: -4, high: 4 }], call: a => erf(a) },
+  { op: 'exp', inputs: [{ shape: [37], low: -4, high: 4 }], call: a => exp(a) },
+  { op: 'gelu', inputs: [{ shape: [37], low: -4, high: 4 }], call: a => gelu(a) },
+  {
+    op: 'gelu',
+    variant: 'tanh',
+    inputs: [{ shape: [37], low: -4, high: 4 }],
+    call: a => gelu(a, { approximate: 'tanh' }),
+  },
+  { op: 'log', inputs: [positive(37)], call: a => log(a) },
+  {
+    op: 'maskedFill',
+    inputs: [x(3, 7), indices(2, 3, 7)],
+    call: (a, mask) => maskedFill(a, mask, -2),
+  },
+  { op: 'maximum', inputs: [x(3, 7), x(7)], call: (a, b) => maximum(a, b) },
+  { op: 'minimum', inputs: [x(3, 7), x(7)], call: (a, b) => minimum(a, b) },
+  { op: 'mul', inputs: [x(2, 3, 5), x(2, 1, 5)], call: (a, b) => mul(a, b) },
+  { op: 'neg', inputs: [x(37)], call: a => neg(a) },
+  { op: 'pow', inputs: [positive(3, 7), x(3, 7)], call: (a, b) => pow(a, b), tolerance: 8e-6 },
+  { op: 'relu', inputs: [x(37)], call: a => relu(a) },
+  { op: 'rsqrt', inputs: [positive(37)], call: a => rsqrt(a) },
+  { op: 'sigmoid', inputs: [{ shape: [37], low: -5, high: 5 }], call: a => sigmoid(a) },
+  { op: 'silu', inputs: [{ shape: [37], low: -5, high: 5 }], call: a => silu(a) },
+  { op: 'sqrt', inputs: [positive(37)], call: a => sqrt(a) },
+  { op: 'sub', inputs: [x(3, 7), x(3, 1)], call: (a, b) => sub(a, b) },
+  { op: 'swiglu', inputs: [x(5, 9), x(5, 9)], call: (gate, up) => swiglu(gate, up) },
+  { op: 'tanh', inputs: [{ shape: [37], low: -3, high: 3 }], call: a => tanh(a) },
+  {
+    op: 'where',
+    inputs: [indices(2, 3, 7), x(3, 7), x(7)],
+    call: (mask, a, b) => where(mask, a, b),
+  },
+]

@@ -28,10 +28,12 @@ async function heapUsed(): Promise<number> {
   return process.memoryUsage().heapUsed
 }
 
-// Compiled code and type feedback of the engine grow while it warms up, by about a megabyte; a leak
-// would go on. So the second thousand of steps is held to much less.
-const WARM_UP = 2_000_000
-const AFTER_WARM_UP = 150_000
+// Compiled code and type feedback of the engine grow while it warms up, by a megabyte or two, and come
+// and go by a hundred kilobytes later. A leak shows in every stretch of steps, so the stretch that
+// grows least is held to less than 60 bytes a step.
+const WARM_UP = 3_000_000
+const STRETCHES = 4
+const PER_STRETCH = 30_000
 const STEPS = 2_000
 
 function batch(): { ids: Tensor; labels: Tensor } {
@@ -51,11 +53,14 @@ async function steady(run: () => Promise<unknown>, report: () => object): Promis
   }
   const early = await until(0, 10)
   const before = report()
-  const middle = await until(10, STEPS / 2)
-  const late = await until(STEPS / 2, STEPS)
+  const sizes = [early]
+  for (let i = 0; i < STRETCHES; i++) {
+    sizes.push(await until(Math.max(10, (i * STEPS) / STRETCHES), ((i + 1) * STEPS) / STRETCHES))
+  }
   expect(report()).toEqual(before)
-  expect(late - early).toBeLessThan(WARM_UP)
-  expect(late - middle).toBeLessThan(AFTER_WARM_UP)
+  expect(sizes[STRETCHES] - early).toBeLessThan(WARM_UP)
+  const growths = sizes.slice(1).map((size, i) => size - sizes[i])
+  expect(Math.min(...growths), growths.join(', ')).toBeLessThan(PER_STRETCH)
 }
 
 describe('on wasm', () => {

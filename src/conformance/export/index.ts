@@ -1,0 +1,159 @@
+// Cases of the family export: adapters as GGUF. Where llama.cpp's converter is right, every tensor
+// must have its bytes; where it loses a scaling, B must be the stored one times what was lost; of GPT-2,
+// whose matrices it transposes, A and B must be the transposes of what is stored.
+
+import { LowrankError } from '../../core/errors.ts'
+import { toFloat64 } from '../../io/dtypes.ts'
+import { readJson } from '../../io/index.ts'
+import { exportGguf } from '../../lora/files/gguf.ts'
+import { type Case, folderOf } from '../case.ts'
+import { type Check, checkEqual, checkThat, compareTensor } from '../compare.ts'
+import type { Answer, CaseKind } from '../kind.ts'
+import { type GgufFile, readGguf, type StoredGgufTensor } from './gguf_reader.ts'
+
+type Json = Readonly<Record<string, unknown>>
+
+async function convert(example: Case): Promise<Uint8Array> {
+  const model = folderOf(example.root, example.json.model)
+  const base = (await readJson(model, 'base/config.json')) as Json
+  return exportGguf(folderOf(model, 'adapter'), base, { outtype: example.json.outtype })
+}
+
+async function runGguf(example: Case): Promise<Answer> {
+  return { tensors: {}, json: { file: await convert(example) } }
+}
+
+async function sha256(bytes: Uint8Array): Promise<string> {
+  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', new Uint8Array(bytes)))
+  return Array.from(digest, byte => byte.toString(16).padStart(2, '0')).join('')
+}
+
+function valuesOf({ bytes, type }: StoredGgufTensor): Float64Array {
+  return toFloat64(bytes, type)
+}
+
+/** The layers of a file with what its readers lose, by llama.cpp's name. */
+function lostFactors(example: Case, file: GgufFile): Map<string, number> {
+  const scalings = example.json.scaling as Record<string, { peft: number; gguf: number }>
+  const names = [...file.tensors.keys()].filter(name => name.endsWith('.lora_b'))
+  // Both are in an order of their own; rows of one block and projection belong together.
+  const factors = new Map<string, number>()
+  for (const [path, { peft, gguf }] of Object.entries(scalings)) {
+    const block = /\.(\d+)\./.exec(path)?.[1]
+    const short = SHORT.find(([ending]) => path.endsWith(ending))?.[1]
+    const name = names.find(other => other === `blk.${block}.${short}.weight.lora_b`)
+    if (name) {
+      factors.set(name, peft / gguf)
+    }
+  }
+  return factors
+}
+
+const SHORT: readonly (readonly [string, string])[] = [
+  ['q_proj', 'attn_q'],
+  ['k_proj', 'attn_k'],
+  ['v_proj', 'attn_v'],
+  ['o_proj', 'attn_output'],
+  ['gate_proj', 'ffn_gate'],
+  ['up_proj', 'ffn_up'],
+  ['down_proj', 'ffn_down'],
+]
+
+/** One rounding of the stored type, twice: the stored B was rounded, too. */
+function rounding(type: 'F32' | 'F16'): number {
+  return type === 'F32' ? 2 ** -23 : 2 ** -10
+}
+
+async function sameBytes(example: Case, got: GgufFile): Promise<Check[]> {
+  const checks: Check[] = []
+  for (const [name, want] of Object.entries(example.json.tensors as Record<string, Json>)) {
+    const tensor = got.tensors.get(name)
+    const answer = tensor && {
+      dims: tensor.dims,
+      type: tensor.type,
+      bytes: tensor.bytes.length,
+      sha256: await sha256(tensor.bytes),
+    }
+    checks.push(checkEqual(name, answer, want))
+  }
+  return checks
+}
+
+function compareValues(
+  name: string,
+  got: StoredGgufTensor | undefined,
+  values: Float64Array,
+  dims: readonly number[],
+  type: 'F32' | 'F16',
+): Check {
+  const answer = got && { shape: got.dims, data: valuesOf(got) }
+  const want = { dtype: 'F64', shape: dims, data: values } as const
+  return compareTensor(name, answer, want, rounding(type))
+}
+
+function foldedValues(example: Case, want: GgufFile, got: GgufFile): Check[] {
+  const factors = lostFactors(example, want)
+  return [...want.tensors].map(([name, stored]) => {
+    const factor = factors.get(name) ?? 1
+    const values = valuesOf(stored).map(value => value * factor)
+    return compareValues(name, got.tensors.get(name), values, stored.dims, stored.type)
+  })
+}
+
+function turnedValues(want: GgufFile, got: GgufFile): Check[] {
+  return [...want.tensors].map(
+    ([
+      name,
+      {
+        dims: [cols, rows],
+        type,
+        bytes,
+      },
+    ]) => {
+      const stored = toFloat64(bytes, type)
+      const turned = stored.map((_, at) => stored[(at % rows) * cols + Math.floor(at / rows)])
+      const other = name.endsWith('_a') ? name.replace(/a$/, 'b') : name.replace(/b$/, 'a')
+      return compareValues(other, got.tensors.get(other), turned, [rows, cols], type)
+    },
+  )
+}
+
+async function compareGguf(example: Case, answer: Answer): Promise<Check[]> {
+  const got = readGguf(answer.json?.file as Uint8Array)
+  const want = readGguf(await example.files.read(example.json.file))
+  const checks = [
+    checkEqual('kv', got.kv, example.json.kv),
+    checkEqual('names', [...got.tensors.keys()], [...want.tensors.keys()]),
+  ]
+  if (example.json.kv['general.architecture'].value === 'gpt2') {
+    return [...checks, ...turnedValues(want, got)]
+  }
+  if (example.json.scaling_lost) {
+    return [...checks, ...foldedValues(example, want, got)]
+  }
+  return [...checks, ...(await sameBytes(example, got))]
+}
+
+async function runAttempt(example: Case): Promise<Answer> {
+  try {
+    await convert(example)
+    return { tensors: {}, json: { outcome: 'converted' } }
+  } catch (error) {
+    if (!(error instanceof LowrankError)) {
+      throw error
+    }
+    return { tensors: {}, json: { outcome: 'refused', message: error.message } }
+  }
+}
+
+function compareAttempt({ json }: Case, answer: Answer): Check[] {
+  const outcome = answer.json?.outcome
+  return [
+    checkThat('outcome', outcome === json.outcome, `expected ${json.outcome}, got ${outcome}`),
+  ]
+}
+
+export const exportKinds: Readonly<Record<string, CaseKind>> = {
+  'export/gguf_lora': { run: runGguf, compare: compareGguf },
+  'export/attempts': { run: runAttempt, compare: compareAttempt },
+}

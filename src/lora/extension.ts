@@ -3,11 +3,14 @@
 // options of the configuration and what stands behind them.
 
 import type { LoraConfig, ResolvedConfig } from './config.ts'
-import type { Initial, InitLayer } from './init/index.ts'
+import type { FactorDraws, Initial, InitLayer } from './init/index.ts'
 import type { Variant } from './variant.ts'
 
 /** What is wrong with the value of an option, as "expected …"; undefined for a good one. */
 export type OptionCheck = (value: unknown, config: LoraConfig) => string | undefined
+
+/** The layer that a fresh adapter is for. */
+export type StartLayer = Pick<InitLayer, 'base' | 'r' | 'scaling'>
 
 export interface Extension {
   readonly name: string
@@ -21,6 +24,13 @@ export interface Extension {
   frozen?(config: ResolvedConfig): 'A' | 'B' | undefined
   /** Names of `initLoraWeights` that it brings; a pattern where there are many. */
   readonly initialisations?: readonly (string | RegExp)[]
+  /** Why a fresh adapter cannot be put on a layer, as the end of a sentence. */
+  refusal?(config: ResolvedConfig, layer: StartLayer): string | undefined
+  /**
+   * A start that is also subtracted from what the layer gives, so that the base counts without it. Found
+   * again when an adapter is read, so it depends on the layer and its path alone.
+   */
+  takenFromBase?(config: ResolvedConfig, layer: InitLayer): FactorDraws | undefined
   /** Initial weights, if the configuration asks for those of this extension. */
   initialise?(config: ResolvedConfig, layer: InitLayer): Initial | undefined
 }

@@ -2,7 +2,20 @@
 // here.
 
 import type { Extension } from './extension.ts'
+import { evaStart } from './init/eva.ts'
+import { micaStart } from './init/mica.ts'
+import { oloraStart } from './init/olora.ts'
+import { orthogonalStart } from './init/orthogonal.ts'
+import { pissaStart } from './init/pissa.ts'
 import { dora } from './variants/dora.ts'
 import { loraFa } from './variants/lora_fa.ts'
 
-export const EXTENSIONS: readonly Extension[] = [dora, loraFa]
+export const EXTENSIONS: readonly Extension[] = [
+  dora,
+  loraFa,
+  pissaStart,
+  oloraStart,
+  orthogonalStart,
+  micaStart,
+  evaStart,
+]

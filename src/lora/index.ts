@@ -11,6 +11,7 @@ export {
   setAdapter,
 } from './adapters.ts'
 export type { Attached, AttachOptions } from './attach.ts'
+export type { CombinationType, CombineOptions } from './combine/index.ts'
 export { attach, plan } from './complete.ts'
 export {
   type LoraConfig,
@@ -20,6 +21,8 @@ export {
 } from './config.ts'
 export type { Extension, OptionCheck } from './extension.ts'
 export { EXTENSIONS } from './extensions.ts'
+export { convertToLora } from './files/convert.ts'
+export { exportGguf, type GgufOptions } from './files/gguf.ts'
 export {
   adapterTensors,
   type LoadAdapterOptions,
@@ -27,6 +30,9 @@ export {
   type SaveAdapterOptions,
   saveAdapter,
 } from './files/peft.ts'
+export { exportPortable, SERVER_RANKS } from './files/portable.ts'
+export type { EvaOptions } from './init/eva.ts'
+export { type AttachEvaOptions, attachEva } from './init/eva_attach.ts'
 export { type MergeAndUnloadOptions, merge, mergeAndUnload, unmerge } from './merge.ts'
 export { deltaWeight, mergedLayer } from './merged.ts'
 export { type LoraCall, LoraModule } from './module.ts'

@@ -172,6 +172,17 @@ function firstOf<T>(
   return undefined
 }
 
+/** Why a fresh adapter cannot start on a layer. */
+function startRefusals(
+  { path, layer, r, scaling }: PlannedLayer,
+  config: ResolvedConfig,
+  extensions: readonly Extension[],
+): string[] {
+  const start = { base: baseOf(layer), r, scaling }
+  const reasons = extensions.flatMap(extension => extension.refusal?.(config, start) ?? [])
+  return reasons.map(reason => `"${path}" ${reason}`)
+}
+
 /** Why a layer cannot take this adapter, as ends of sentences. */
 function refusals({ layer, kind, r, variant }: PlannedLayer, config: ResolvedConfig): string[] {
   const base = baseOf(layer)
@@ -256,6 +267,9 @@ export function plan(model: Module, config: LoraConfig = {}, options: PlanOption
       const planned = plannedLayer(path, module, resolved, extensions)
       layers.push(planned)
       problems.push(...layerProblems(planned, resolved, adapterName, anyRank))
+      if (!anyRank) {
+        problems.push(...startRefusals(planned, resolved, extensions))
+      }
     } else {
       problems.push(
         `"${path}" is a ${module.constructor.name}, which cannot take an adapter ` +

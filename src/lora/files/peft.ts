@@ -21,7 +21,7 @@ import { type Attached, applyPlan, type StateWeights } from '../attach.ts'
 import { isPlainConfig, type ResolvedConfig } from '../config.ts'
 import type { Extension } from '../extension.ts'
 import { checkAdapters, LoraModule } from '../module.ts'
-import { type Plan, type PlannedLayer, plan } from '../plan.ts'
+import { baseOf, type Plan, type PlannedLayer, plan } from '../plan.ts'
 import { entryShapes, factorNames, stateEntries } from '../state.ts'
 import { decodePeftConfig, encodePeftConfig, readPeftOptions } from './peft_config.ts'
 
@@ -205,6 +205,22 @@ async function readWeights(made: Plan, files: TensorFiles): Promise<Map<string, 
   return weights
 }
 
+/** What the adapter's start took from the base, which its file does not say. */
+function startOf(
+  { path, layer, r, scaling }: PlannedLayer,
+  { config }: Plan,
+  extensions: readonly Extension[],
+): StateWeights['start'] {
+  const start = { base: baseOf(layer), path, r, scaling, seed: 0, stream: 0 }
+  for (const extension of extensions) {
+    const found = extension.takenFromBase?.(config, start)
+    if (found) {
+      return found
+    }
+  }
+  return undefined
+}
+
 /**
  * Reads a PEFT adapter onto a model, where it becomes the default one. Strict: every missing,
  * unexpected or mis-shaped tensor is listed, and the model is changed only if there is none.
@@ -225,7 +241,10 @@ export async function load<M extends Module>(
   const files = await openSafetensors(source, WEIGHTS_FILE)
   throwAll('file', locate(source, WEIGHTS_FILE), tensorProblems(made, files))
   const weights = await readWeights(made, files)
-  const loaded = applyPlan(model, made, ({ path }) => weights.get(path) as StateWeights)
+  const loaded = applyPlan(model, made, planned => ({
+    ...(weights.get(planned.path) as StateWeights),
+    start: startOf(planned, made, extensions),
+  }))
   setAdapter(loaded, made.adapterName)
   if (!options.isTrainable) {
     loaded.freeze()

@@ -7,6 +7,16 @@
 
 import { LowrankError } from '../../core/errors.ts'
 import { IncrementalPca } from '../../linalg/incremental_pca.ts'
+import type { Extension } from '../extension.ts'
+import { asksFor } from './oriented.ts'
+
+/** `initLoraWeights: 'eva'`, which files have; attaching needs data. */
+export const evaStart: Extension = {
+  name: 'eva',
+  initialisations: ['eva'],
+  refusal: config =>
+    asksFor(config, 'eva') ? 'needs data to start by "eva" (call attachEva)' : undefined,
+}
 
 /** Options of EVA: PEFT's `EvaConfig` in camelCase. */
 export interface EvaOptions {

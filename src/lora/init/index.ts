@@ -13,7 +13,7 @@ import { unset } from './unset.ts'
 export type Draw = () => ArrayLike<number>
 
 /** A [r, in] and B [out, r], made on first use, the same each time. */
-interface FactorDraws {
+export interface FactorDraws {
   readonly A: Draw
   readonly B: Draw
 }
@@ -77,7 +77,8 @@ export function initialWeights(
   extensions: readonly Extension[] = [],
 ): Initial {
   for (const extension of extensions) {
-    const initial = extension.initialise?.(config, layer)
+    const start = extension.takenFromBase?.(config, layer)
+    const initial = start ? { ...start, start } : extension.initialise?.(config, layer)
     if (initial) {
       return initial
     }

@@ -4,7 +4,18 @@
 // forgets that GPT-2's Conv1D stores Wᵀ).
 
 import { qr } from '../../linalg/qr.ts'
-import { checkScaling, type OrientedWeight, type StartMatrices, toRank } from './oriented.ts'
+import type { Extension } from '../extension.ts'
+import {
+  asDraws,
+  asksFor,
+  checkScaling,
+  kindRefusal,
+  type OrientedWeight,
+  orientedWeight,
+  type StartMatrices,
+  scalingRefusal,
+  toRank,
+} from './oriented.ts'
 
 /** Throws `config` for a scaling that is not positive. */
 export function olora(weight: OrientedWeight, r: number, scaling: number): StartMatrices {
@@ -13,4 +24,16 @@ export function olora(weight: OrientedWeight, r: number, scaling: number): Start
   const k = Math.min(r, rows, cols)
   const factors = qr(data, rows, cols, k)
   return toRank({ A: factors.r, B: factors.q }, weight, k, r)
+}
+
+/** `initLoraWeights: 'olora'`. */
+export const oloraStart: Extension = {
+  name: 'olora',
+  initialisations: ['olora'],
+  refusal: (config, { base, scaling }) =>
+    asksFor(config, 'olora')
+      ? (kindRefusal('olora', base, ['linear', 'conv1d']) ?? scalingRefusal(scaling))
+      : undefined,
+  takenFromBase: (config, { base, r, scaling }) =>
+    asksFor(config, 'olora') ? asDraws(olora(orientedWeight(base), r, scaling)) : undefined,
 }

@@ -6,6 +6,8 @@
 import { LowrankError } from '../../core/errors.ts'
 import { scoped } from '../../core/scope.ts'
 import type { Adaptable } from '../../nn/adaptable.ts'
+import type { ResolvedConfig } from '../config.ts'
+import type { FactorDraws } from './index.ts'
 
 /** A base weight oriented [out, in]. */
 export interface OrientedWeight {
@@ -18,6 +20,36 @@ export interface OrientedWeight {
 export interface StartMatrices {
   readonly A: Float64Array
   readonly B: Float64Array
+}
+
+/** Reads the weight of a layer. Throws a `backend` error where reading must wait. */
+export function orientedWeight(base: Adaptable): OrientedWeight {
+  const matrix = scoped(() => base.oriented(base.weight))
+  return {
+    data: Float64Array.from(matrix.dataSync()),
+    rows: base.outFeatures,
+    cols: base.inFeatures,
+  }
+}
+
+/** Whether a configuration names this initialisation. */
+export function asksFor(config: ResolvedConfig, name: string | RegExp): boolean {
+  const { initLoraWeights: init } = config
+  return typeof init === 'string' && (typeof name === 'string' ? init === name : name.test(init))
+}
+
+/**
+ * Why a layer cannot start from its weight, as the end of a sentence. PEFT starts embeddings as by
+ * default then, without a word.
+ */
+export function kindRefusal(
+  name: string,
+  { kind }: Adaptable,
+  kinds: readonly string[],
+): string | undefined {
+  return kinds.includes(kind)
+    ? undefined
+    : `is a ${kind} layer, which "${name}" cannot start (exclude it, or choose another initialisation)`
 }
 
 /** Fills A and B up with zeros from `k` directions to rank `r`. */
@@ -39,19 +71,22 @@ export function toRank(
   return { A: wideA, B: wideB }
 }
 
-/** These starts divide by the scaling, or take its root. */
+/** Why a scaling will not do for starts that divide by it, or take its root. */
+export function scalingRefusal(scaling: number): string | undefined {
+  return scaling > 0 && Number.isFinite(scaling)
+    ? undefined
+    : `has a scaling of ${scaling}, expected one above 0 (choose a positive loraAlpha)`
+}
+
+/** Throws a `config` error for such a scaling. */
 export function checkScaling(where: string, scaling: number): void {
-  if (!(scaling > 0 && Number.isFinite(scaling))) {
-    throw new LowrankError(
-      'config',
-      `${where}: expected a scaling above 0, got ${scaling} (choose a positive loraAlpha)`,
-    )
+  const reason = scalingRefusal(scaling)
+  if (reason) {
+    throw new LowrankError('config', `${where}: ${reason}`)
   }
 }
 
-/** The weight of a layer in f64. Throws a `backend` error where reading must wait. */
-export function orientedWeight(base: Adaptable): OrientedWeight {
-  const matrix = scoped(() => base.oriented(base.weight))
-  const [rows, cols] = matrix.shape
-  return { data: Float64Array.from(matrix.dataSync()), rows, cols }
+/** Matrices that are there as draws. */
+export function asDraws({ A, B }: StartMatrices): FactorDraws {
+  return { A: () => A, B: () => B }
 }

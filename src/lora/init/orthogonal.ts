@@ -4,10 +4,11 @@
 // Source: datta0.github.io/posts/rethink-lora-init; PEFT 0.21, `orthogonal_init`.
 
 import { LowrankError } from '../../core/errors.ts'
-import type { Random } from '../../core/rng.ts'
+import { hashName, Random } from '../../core/rng.ts'
 import { multiply, transpose } from '../../linalg/dense.ts'
 import { qr } from '../../linalg/qr.ts'
-import type { StartMatrices } from './oriented.ts'
+import type { Extension } from '../extension.ts'
+import { asDraws, asksFor, kindRefusal, type StartMatrices } from './oriented.ts'
 
 const DIVISOR = 10
 
@@ -20,6 +21,10 @@ function drawMatrix(random: Random, count: number): Float64Array {
   return Float64Array.from({ length: count }, () => random.normal() / DIVISOR)
 }
 
+function rankRefusal(r: number): string | undefined {
+  return r % 2 === 0 ? undefined : `has r ${r}, while "orthogonal" takes even ranks alone`
+}
+
 /** Throws `config` for an odd rank. */
 export function orthogonal(
   inFeatures: number,
@@ -27,8 +32,9 @@ export function orthogonal(
   r: number,
   random: Random,
 ): StartMatrices {
-  if (r % 2 !== 0) {
-    throw new LowrankError('config', `orthogonal: expected an even rank, got r ${r}`)
+  const reason = rankRefusal(r)
+  if (reason) {
+    throw new LowrankError('config', `orthogonal: the layer ${reason}`)
   }
   const half = r / 2
   const normal = Float64Array.from({ length: r * r }, () => random.normal())
@@ -48,4 +54,21 @@ export function orthogonal(
     r,
   )
   return { A: transpose(left, inFeatures, r), B }
+}
+
+/** `initLoraWeights: 'orthogonal'`. */
+export const orthogonalStart: Extension = {
+  name: 'orthogonal',
+  initialisations: ['orthogonal'],
+  refusal: (config, { base, r }) =>
+    asksFor(config, 'orthogonal')
+      ? (kindRefusal('orthogonal', base, ['linear', 'conv1d']) ?? rankRefusal(r))
+      : undefined,
+  initialise(config, { base, path, r, seed, stream }) {
+    if (!asksFor(config, 'orthogonal')) {
+      return undefined
+    }
+    const random = new Random(seed, hashName(`${stream}/${path}/orthogonal`))
+    return asDraws(orthogonal(base.inFeatures, base.outFeatures, r, random))
+  },
 }

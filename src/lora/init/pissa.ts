@@ -3,11 +3,22 @@
 // base. `pissa_niter_n` finds U, Σ, V by n rounds of randomised iteration.
 // Source: Meng et al. 2024, "PiSSA" (arXiv 2404.02948), equations 2 to 4; PEFT 0.21, `pissa_init`.
 
-import type { Random } from '../../core/rng.ts'
+import { Random } from '../../core/rng.ts'
 import { leadingSvd } from '../../linalg/partial.ts'
 import { randomizedSvd } from '../../linalg/randomized.ts'
 import type { Svd } from '../../linalg/svd.ts'
-import { checkScaling, type OrientedWeight, type StartMatrices, toRank } from './oriented.ts'
+import type { Extension } from '../extension.ts'
+import {
+  asDraws,
+  asksFor,
+  checkScaling,
+  kindRefusal,
+  type OrientedWeight,
+  orientedWeight,
+  type StartMatrices,
+  scalingRefusal,
+  toRank,
+} from './oriented.ts'
 
 const FAST = /^pissa_niter_(\d+)$/
 
@@ -49,4 +60,30 @@ export function fastPissa(
   const { data, rows, cols } = weight
   const k = Math.min(r, rows, cols)
   return split(randomizedSvd(data, rows, cols, k, { iterations, random }), weight, r, scaling)
+}
+
+const NAMES = /^pissa(_niter_\d+)?$/
+
+/** `initLoraWeights: 'pissa'` and `'pissa_niter_n'`. */
+export const pissaStart: Extension = {
+  name: 'pissa',
+  initialisations: ['pissa', FAST],
+  refusal: (config, { base, scaling }) =>
+    asksFor(config, NAMES)
+      ? (kindRefusal('pissa', base, ['linear', 'conv1d']) ?? scalingRefusal(scaling))
+      : undefined,
+  takenFromBase(config, { base, path, r, scaling }) {
+    if (!asksFor(config, NAMES)) {
+      return undefined
+    }
+    const iterations = pissaIterations(String(config.initLoraWeights))
+    const weight = orientedWeight(base)
+    // Drawn by the path alone: reading the adapter must find the same start again.
+    const random = new Random(0, `pissa/${path}`)
+    return asDraws(
+      iterations === undefined
+        ? pissa(weight, r, scaling)
+        : fastPissa(weight, r, scaling, iterations, random),
+    )
+  },
 }

@@ -1,0 +1,68 @@
+// Combinations of initialisation and layer that PEFT refuses, or takes with a surprise. Surprises are
+// refused here: an embedding that PEFT starts as by default without a word. OLoRA on Conv1D, whose
+// orientation PEFT mixes up, is right here and so accepted.
+
+import { LowrankError } from '../../core/errors.ts'
+import type { Parameter } from '../../core/parameter.ts'
+import { attach } from '../../lora/index.ts'
+import type { Case } from '../case.ts'
+import { type Check, checkThat } from '../compare.ts'
+import type { Answer } from '../kind.ts'
+import { LAYERS } from './start.ts'
+
+// biome-ignore lint/suspicious/noExplicitAny: the JSON of a case
+type Json = any
+
+function shapeOf({ kind, din, dout, cin, cout, kernel, rows, dim }: Json): readonly number[] {
+  switch (kind) {
+    case 'linear':
+      return [dout, din]
+    case 'conv1d':
+      return [din, dout]
+    case 'embedding':
+      return [rows, dim]
+    default:
+      return [cout, cin, ...kernel]
+  }
+}
+
+function outcomeOf(row: Json): Record<string, unknown> {
+  try {
+    const shape = shapeOf(row)
+    const layer = LAYERS[row.kind](shape)
+    const { adapters } = attach(layer, { r: row.r, initLoraWeights: row.init })
+    const { A, B } = adapters.get('default') as { A: Parameter; B: Parameter }
+    return { outcome: 'accepted', shapes: [A.shape, B.shape] }
+  } catch (error) {
+    if (!(error instanceof LowrankError)) {
+      throw error
+    }
+    return { outcome: 'raises', message: error.message }
+  }
+}
+
+export function runRefused({ json }: Case): Answer {
+  return { tensors: {}, json: { rows: (json.rows as Json[]).map(outcomeOf) } }
+}
+
+/** PEFT starts these as by default; only where that is what the name means is it taken here, too. */
+function isSurprise({ init, all_zero: zero }: Json): boolean {
+  return zero?.length > 0 && init !== 'gaussian'
+}
+
+export function compareRefused({ json }: Case, answer: Answer): Check[] {
+  const got = (answer.json?.rows ?? []) as Json[]
+  return (json.rows as Json[]).flatMap((row, i) => {
+    // There are no layers of float64 here.
+    if (row.dtype === 'float64') {
+      return []
+    }
+    const want = row.outcome === 'raises' || isSurprise(row) ? 'raises' : 'accepted'
+    const what = `${row.init} on ${row.kind}`
+    return checkThat(
+      what,
+      got[i]?.outcome === want,
+      `expected ${want}, got ${JSON.stringify(got[i])}`,
+    )
+  })
+}

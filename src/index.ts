@@ -10,7 +10,12 @@ export {
 export { checkpoint } from './core/checkpoint.ts'
 export type { DType } from './core/dtype.ts'
 export { type ErrorCode, LowrankError } from './core/errors.ts'
-export { type GradcheckOptions, type GradcheckReport, gradcheck } from './core/gradcheck.ts'
+export {
+  type GradcheckEntry,
+  type GradcheckOptions,
+  type GradcheckReport,
+  gradcheck,
+} from './core/gradcheck.ts'
 export { type OpEvent, observeOps } from './core/op.ts'
 export { Parameter } from './core/parameter.ts'
 export { manualSeed } from './core/random_state.ts'

@@ -22,36 +22,8 @@ import {
   tokenizeExamples,
 } from '../train/index.ts'
 import { type LoadedModel, openModel, readExamples } from './files.ts'
+import type { FinetuneArguments } from './finetune_arguments.ts'
 import type { Output } from './output.ts'
-
-export interface FinetuneArguments {
-  readonly model: string
-  readonly data: string
-  readonly out: string
-  readonly evalData?: string
-  readonly r: number
-  readonly loraAlpha: number
-  readonly loraDropout: number
-  readonly targetModules?: string
-  readonly useRslora: boolean
-  readonly lr: number
-  readonly epochs: number
-  readonly batchSize: number
-  readonly gradientAccumulationSteps: number
-  readonly weightDecay: number
-  readonly maxGradNorm: number
-  readonly schedule: 'constant' | 'linear' | 'cosine'
-  readonly warmupRatio: number
-  readonly maxTokens?: number
-  readonly evalEvery?: number
-  readonly seed: number
-  readonly maxMemory?: number
-  readonly samples: number
-  readonly sampleData?: string
-  readonly report?: string
-  readonly resume: boolean
-  readonly overwrite: boolean
-}
 
 const GIB = 1024 * 1024 * 1024
 /** What one WASM memory can address. */

@@ -4,7 +4,7 @@
 import { adapterChanges, type LayerChange } from '../../analysis/index.ts'
 import type { CausalLM } from '../../models/index.ts'
 import type { FinetuneRun, MemoryPlan, Prediction } from '../../train/index.ts'
-import type { FinetuneArguments } from '../finetune.ts'
+import type { FinetuneArguments } from '../finetune_arguments.ts'
 
 /** What the command has when training is done. */
 export interface ReportInput {

@@ -1,6 +1,6 @@
 // The settings of a run: as a table, as the command that repeats it, and how to use the adapter.
 
-import type { FinetuneArguments } from '../finetune.ts'
+import type { FinetuneArguments } from '../finetune_arguments.ts'
 import { bytes } from './numbers.ts'
 
 type Name = keyof FinetuneArguments

@@ -26,18 +26,24 @@ import {
   tanh,
   where,
 } from '../../ops/index.ts'
-import { fixed, indices, positive, type Sample, x } from './sample.ts'
+import { apart, indices, positive, type Sample, x } from './sample.ts'
 
 const away = { shape: [3, 7], low: 0.5, high: 2 }
 
 export const elementwiseSamples: readonly Sample[] = [
-  { op: 'abs', inputs: [x(3, 7)], call: a => abs(a) },
+  { op: 'abs', inputs: [apart(2, 19)], call: a => abs(a) },
   { op: 'add', inputs: [x(2, 3, 5), x(3, 1)], call: (a, b) => add(a, b) },
-  { op: 'cast', inputs: [fixed(x(37))], call: a => cast(cast(a, 'float16'), 'float32') },
+  {
+    op: 'cast',
+    inputs: [x(37)],
+    cut: true,
+    call: a => cast(cast(a, 'float16'), 'float32'),
+  },
   {
     op: 'cast',
     variant: 'to bfloat16',
-    inputs: [fixed(x(37))],
+    inputs: [x(37)],
+    cut: true,
     call: a => cast(cast(a, 'bfloat16'), 'float32'),
   },
   { op: 'div', inputs: [x(3, 7), away], call: (a, b) => div(a, b) },
@@ -62,7 +68,7 @@ export const elementwiseSamples: readonly Sample[] = [
   { op: 'mul', inputs: [x(2, 3, 5), x(2, 1, 5)], call: (a, b) => mul(a, b) },
   { op: 'neg', inputs: [x(37)], call: a => neg(a) },
   { op: 'pow', inputs: [positive(3, 7), x(3, 7)], call: (a, b) => pow(a, b), tolerance: 8e-6 },
-  { op: 'relu', inputs: [x(37)], call: a => relu(a) },
+  { op: 'relu', inputs: [apart(38)], call: a => relu(a) },
   { op: 'rsqrt', inputs: [positive(37)], call: a => rsqrt(a) },
   { op: 'sigmoid', inputs: [{ shape: [37], low: -5, high: 5 }], call: a => sigmoid(a) },
   { op: 'silu', inputs: [{ shape: [37], low: -5, high: 5 }], call: a => silu(a) },

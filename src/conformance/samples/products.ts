@@ -58,7 +58,7 @@ const products: readonly Sample[] = [
   },
   {
     op: 'loraMerge',
-    inputs: [x(11, 9), x(3, 9), x(11, 3)],
+    inputs: [fixed(x(11, 9)), fixed(x(3, 9)), fixed(x(11, 3))],
     call: (w, A, B) => loraMerge(w, [scaledBy(1.75)(A, B)]),
   },
   {
@@ -69,9 +69,12 @@ const products: readonly Sample[] = [
 ]
 
 const layers: readonly Sample[] = [
+  { op: 'embedding', inputs: [indices(7, 3, 4), x(7, 5)], call: (at, w) => embedding(at, w) },
   {
     op: 'embedding',
+    variant: 'with padding',
     inputs: [indices(7, 3, 4), x(7, 5)],
+    cut: true,
     call: (at, w) => embedding(at, w, { paddingIdx: 2 }),
   },
   {

@@ -26,11 +26,11 @@ import {
   transpose,
   variance,
 } from '../../ops/index.ts'
-import { indices, positive, type Sample, x } from './sample.ts'
+import { apart, indices, positive, type Sample, x } from './sample.ts'
 
 export const reductionSamples: readonly Sample[] = [
-  { op: 'amax', inputs: [x(3, 5, 7)], call: a => amax(a, { dim: 1 }) },
-  { op: 'amin', inputs: [x(3, 5, 7)], call: a => amin(a, { dim: 2 }) },
+  { op: 'amax', inputs: [apart(3, 5, 7)], call: a => amax(a, { dim: 1 }) },
+  { op: 'amin', inputs: [apart(3, 5, 7)], call: a => amin(a, { dim: 2 }) },
   { op: 'argmax', inputs: [x(5, 37)], call: a => argmax(a, { dim: 1 }) },
   { op: 'cat', inputs: [x(2, 3), x(2, 5)], call: (a, b) => cat([a, b], { dim: 1 }) },
   { op: 'cumsum', inputs: [x(3, 11)], call: a => cumsum(a, { dim: 1 }) },
@@ -39,9 +39,9 @@ export const reductionSamples: readonly Sample[] = [
   { op: 'indexSelect', inputs: [x(7, 5), indices(7, 9)], call: (a, at) => indexSelect(a, 0, at) },
   { op: 'logSoftmax', inputs: [x(5, 13)], call: a => logSoftmax(a, { dim: -1 }) },
   { op: 'logsumexp', inputs: [x(5, 13)], call: a => logsumexp(a, { dim: 1 }) },
-  { op: 'max', inputs: [x(4, 9)], call: a => max(a, { dim: 1 }).values },
+  { op: 'max', inputs: [apart(4, 9)], call: a => max(a, { dim: 1 }).values },
   { op: 'mean', inputs: [x(3, 5, 7)], call: a => mean(a, { dim: [0, 2] }) },
-  { op: 'min', inputs: [x(4, 9)], call: a => min(a, { dim: 0 }).values },
+  { op: 'min', inputs: [apart(4, 9)], call: a => min(a, { dim: 0 }).values },
   { op: 'norm', inputs: [x(4, 9)], call: a => norm(a, { dim: 1 }) },
   { op: 'permute', inputs: [x(2, 3, 5)], call: a => permute(a, [2, 0, 1]) },
   { op: 'prod', inputs: [positive(3, 5)], call: a => prod(a, { dim: 1 }) },

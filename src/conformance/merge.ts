@@ -165,7 +165,20 @@ function compareCalls({ json }: Case, answer: Answer): Check[] {
   })
 }
 
+/** A call without what became of it. */
+function callOf({ outcome: _, type: __, message: ___, ...call }: Json): Json {
+  return call
+}
+
 export const mergeKinds: Readonly<Record<string, CaseKind>> = {
-  'merge/merge': { run: runMerge, compare: compareMerge },
-  'merge/calls': { run: runCalls, compare: compareCalls },
+  'merge/merge': {
+    run: runMerge,
+    compare: compareMerge,
+    question: ({ result: _, ...json }) => json,
+  },
+  'merge/calls': {
+    run: runCalls,
+    compare: compareCalls,
+    question: ({ rows, ...json }) => ({ ...json, rows: rows.map(callOf) }),
+  },
 }

@@ -23,6 +23,7 @@ export type { Extension, OptionCheck } from './extension.ts'
 export { EXTENSIONS } from './extensions.ts'
 export { convertToLora } from './files/convert.ts'
 export { exportGguf, type GgufOptions } from './files/gguf.ts'
+export { exportMlx, importMlx } from './files/mlx.ts'
 export {
   adapterTensors,
   type LoadAdapterOptions,

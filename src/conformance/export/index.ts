@@ -154,6 +154,14 @@ function compareAttempt({ json }: Case, answer: Answer): Check[] {
 }
 
 export const exportKinds: Readonly<Record<string, CaseKind>> = {
-  'export/gguf_lora': { run: runGguf, compare: compareGguf },
-  'export/attempts': { run: runAttempt, compare: compareAttempt },
+  'export/gguf_lora': {
+    run: runGguf,
+    compare: compareGguf,
+    question: ({ model, outtype }) => ({ model, outtype }),
+  },
+  'export/attempts': {
+    run: runAttempt,
+    compare: compareAttempt,
+    question: ({ model, outtype }) => ({ model, outtype }),
+  },
 }

@@ -1,19 +1,48 @@
 // Cases of the family init.
 
+import type { Case } from '../case.ts'
 import type { CaseKind } from '../kind.ts'
 import { compareConversion, runConversion } from './conversion.ts'
 import { compareEva, runEva } from './eva.ts'
-import { compareRefused, runRefused } from './refused.ts'
+import { combinationOf, compareRefused, runRefused } from './refused.ts'
 import { compareStart, runStart } from './start.ts'
 
-const start: CaseKind = { run: runStart, compare: compareStart }
+/** The stored tensors that are compared, by their names. */
+function named(pattern: RegExp): (example: Case) => string[] {
+  return ({ tensors }) => [...tensors.keys()].filter(name => pattern.test(name))
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: the JSON of a case
+function withoutRanks({ ranks: _, rank_pattern: __, alpha_pattern: ___, ...json }: any): unknown {
+  return { ...json, scaling: undefined, target_modules: undefined }
+}
+
+const start: CaseKind = {
+  run: runStart,
+  compare: compareStart,
+  outputs: named(/^exact\.(delta|residual|A_gram|B_projector)$/),
+}
 
 export const initKinds: Readonly<Record<string, CaseKind>> = {
   'init/linear': start,
   'init/conv1d': start,
   'init/conv2d': start,
   'init/embedding': start,
-  'init/eva': { run: runEva, compare: compareEva },
-  'init/conversion': { run: runConversion, compare: compareConversion },
-  'init/refused': { run: runRefused, compare: compareRefused },
+  'init/eva': {
+    run: runEva,
+    compare: compareEva,
+    outputs: named(/\.lora_A$/),
+    question: withoutRanks,
+  },
+  'init/conversion': {
+    run: runConversion,
+    compare: compareConversion,
+    outputs: named(/^(saved|effective)\./),
+    question: ({ saved_config: _, ...json }) => json,
+  },
+  'init/refused': {
+    run: runRefused,
+    compare: compareRefused,
+    question: ({ rows, ...json }) => ({ ...json, rows: rows.map(combinationOf) }),
+  },
 }

@@ -41,6 +41,18 @@ function outcomeOf(row: Json): Record<string, unknown> {
   }
 }
 
+/** A combination without what became of it. */
+export function combinationOf({
+  outcome: _,
+  type: __,
+  message: ___,
+  shapes: ____,
+  ...row
+}: Json): Json {
+  const { all_zero, base_changed, forward_error, forward_change, ...combination } = row
+  return combination
+}
+
 export function runRefused({ json }: Case): Answer {
   return { tensors: {}, json: { rows: (json.rows as Json[]).map(outcomeOf) } }
 }

@@ -93,7 +93,8 @@ async function readConfig(source: ByteSource): Promise<Json> {
   return full
 }
 
-async function readTensor(
+/** One tensor in f64. */
+export async function fileTensor(
   files: TensorFiles,
   { name, dtype, shape }: StoredTensor,
 ): Promise<FileTensor> {
@@ -106,7 +107,7 @@ async function gather(
   const layers = new Map<string, Gathered>()
   const others = new Map<string, FileTensor>()
   for (const [key, entry] of files.tensors) {
-    const stored = await readTensor(files, entry)
+    const stored = await fileTensor(files, entry)
     const match = SUFFIX.exec(key)
     if (!match) {
       others.set(key, stored)
@@ -125,20 +126,27 @@ function patterns(config: Json, key: string): Readonly<Record<string, number>> {
   return (config[key] ?? {}) as Readonly<Record<string, number>>
 }
 
-function layerOf(path: string, { embedding, parts }: Gathered, config: Json): FileLayer {
-  const { A, B, bias, magnitude } = parts as Required<Gathered['parts']>
+/** What a configuration multiplies B·A by on a layer, and the alpha in it. */
+export function layerScaling(
+  config: Json,
+  path: string,
+): { readonly loraAlpha: number; readonly scaling: number } {
   const loraAlpha =
     patternValue('alpha_pattern', path, patterns(config, 'alpha_pattern')) ??
     (config.lora_alpha as number)
-  // The scaling goes by the rank of the configuration, which a file may have fewer rows than.
+  // By the rank of the configuration, which a file may have fewer rows than.
   const r =
     patternValue('rank_pattern', path, patterns(config, 'rank_pattern')) ?? (config.r as number)
+  return { loraAlpha, scaling: scalingOf(r, loraAlpha, config.use_rslora === true) }
+}
+
+function layerOf(path: string, { embedding, parts }: Gathered, config: Json): FileLayer {
+  const { A, B, bias, magnitude } = parts as Required<Gathered['parts']>
   return {
     path,
     kind: embedding ? 'embedding' : 'linear',
     r: A.shape[0],
-    loraAlpha,
-    scaling: scalingOf(r, loraAlpha, config.use_rslora === true),
+    ...layerScaling(config, path),
     A,
     B,
     bias,

@@ -23,6 +23,7 @@ import {
   type RowOrder,
 } from './gguf_names.ts'
 import { encodeGguf, type GgufTensor, type GgufValue } from './gguf_writer.ts'
+import { transposed } from './mlx.ts'
 import { scaled } from './portable.ts'
 
 export interface GgufOptions {
@@ -86,11 +87,6 @@ function reordered({ dtype, shape, data }: FileTensor, order: RowOrder | undefin
     moved.set(data.subarray(order(i) * cols, (order(i) + 1) * cols), i * cols)
   }
   return { dtype, shape, data: moved }
-}
-
-function transposed({ dtype, shape: [rows, cols], data }: FileTensor): FileTensor {
-  const turned = data.map((_, at) => data[(at % rows) * cols + Math.floor(at / rows)])
-  return { dtype, shape: [cols, rows], data: turned }
 }
 
 /** What a reader multiplies B·A by: alpha 0 means that there is none. */

@@ -1,0 +1,121 @@
+// Adapters for mlx-lm: what a forward pass by hand gets from the file, and the way back.
+
+import { memoryDirectory, readJson } from 'lowrank/io'
+import { exportMlx, importMlx, loraLayers } from 'lowrank/lora'
+import { describe, expect, it } from 'vitest'
+import { delta, deltaOf, largestDifference, savedAdapter, tensorsOf } from './adapters.ts'
+
+const CONFIG = 'adapter_config.json'
+const PEFT = 'adapter_model.safetensors'
+const MLX = 'adapters.safetensors'
+
+// biome-ignore lint/suspicious/noExplicitAny: JSON
+type Json = any
+
+const transposed = (data: ArrayLike<number>, rows: number): number[] => {
+  const cols = data.length / rows
+  return Array.from(data, (_, at) => data[(at % rows) * cols + Math.floor(at / rows)])
+}
+
+describe('an MLX adapter', () => {
+  it.each([
+    ['one scale', {}],
+    ['ranks and alphas of layers', { rankPattern: { q_proj: 2 }, alphaPattern: { down_proj: 7 } }],
+    ['rank-stabilised scaling', { useRslora: true, rankPattern: { q_proj: 2 } }],
+  ])('with %s computes what the model does', async (_, config) => {
+    const { model, files } = await savedAdapter(config)
+    const mlx = memoryDirectory()
+    await exportMlx(files, mlx)
+    const { lora_parameters, fine_tune_type, num_layers } = (await readJson(mlx, CONFIG)) as Json
+    expect([fine_tune_type, num_layers]).toEqual(['lora', -1])
+    expect(lora_parameters.keys).toEqual(['down_proj', 'q_proj'])
+    const tensors = await tensorsOf(mlx, MLX)
+    for (const { path, layer } of loraLayers(model)) {
+      const a = tensors.get(`${path}.lora_a`)!
+      const b = tensors.get(`${path}.lora_b`)!
+      expect(a.shape[0]).toBe(layer.inFeatures)
+      expect(b.shape[1]).toBe(layer.outFeatures)
+      const [, r] = a.shape
+      const got = delta(
+        transposed(a.data, a.shape[0]),
+        transposed(b.data, r),
+        r,
+        lora_parameters.scale,
+      )
+      // B was rounded to float32 once more, where it was multiplied.
+      expect(largestDifference(got, deltaOf(layer))).toBeLessThan(1e-5)
+    }
+  })
+
+  it.each(['float32', 'float16', 'bfloat16'] as const)(
+    '%s comes back as the same bytes',
+    async dtype => {
+      const { files } = await savedAdapter({}, dtype === 'float32' ? undefined : dtype)
+      const mlx = memoryDirectory()
+      await exportMlx(files, mlx)
+      const back = memoryDirectory()
+      await importMlx(mlx, back)
+      expect(await back.read(PEFT)).toEqual(await files.read(PEFT))
+      expect(await readJson(back, CONFIG)).toEqual(await readJson(files, CONFIG))
+    },
+  )
+
+  it('of mlx-lm itself becomes a PEFT adapter with the same update', async () => {
+    const { model, files } = await savedAdapter({ rankPattern: { q_proj: 2 } })
+    const mlx = memoryDirectory()
+    await exportMlx(files, mlx)
+    const { peft_config: _, ...config } = (await readJson(mlx, CONFIG)) as Json
+    await mlx.write(CONFIG, JSON.stringify(config))
+    const back = memoryDirectory()
+    await importMlx(mlx, back)
+    const made = (await readJson(back, CONFIG)) as Json
+    expect(made.target_modules).toEqual(
+      loraLayers(model)
+        .map(({ path }) => path)
+        .sort(),
+    )
+    const tensors = await tensorsOf(back, PEFT)
+    for (const { path, layer } of loraLayers(model)) {
+      const A = tensors.get(`base_model.model.${path}.lora_A.weight`)!
+      const B = tensors.get(`base_model.model.${path}.lora_B.weight`)!
+      const scale = config.lora_parameters.scale
+      const got = delta(A.data, B.data, A.shape[0], scale)
+      expect(largestDifference(got, deltaOf(layer))).toBeLessThan(1e-5)
+    }
+  })
+
+  it('keeps the magnitudes of DoRA', async () => {
+    const { files } = await savedAdapter({ useDora: true })
+    const mlx = memoryDirectory()
+    await exportMlx(files, mlx)
+    expect(((await readJson(mlx, CONFIG)) as Json).fine_tune_type).toBe('dora')
+    expect((await tensorsOf(mlx, MLX)).get('model.layers.0.q_proj.m')?.shape).toEqual([8])
+    const back = memoryDirectory()
+    await importMlx(mlx, back)
+    expect(await back.read(PEFT)).toEqual(await files.read(PEFT))
+  })
+
+  it('is refused where mlx-lm has no place', async () => {
+    const { files } = await savedAdapter({ loraBias: true })
+    await expect(exportMlx(files, memoryDirectory())).rejects.toThrow('has a bias of B')
+    const pissa = await savedAdapter({ initLoraWeights: 'pissa' })
+    await expect(exportMlx(pissa.files, memoryDirectory())).rejects.toThrow('convertToLora')
+  })
+
+  it('with strange tensors or no rank is refused, listing all', async () => {
+    const { files } = await savedAdapter()
+    const mlx = memoryDirectory()
+    await exportMlx(files, mlx)
+    const config = (await readJson(mlx, CONFIG)) as Json
+    await mlx.write(
+      CONFIG,
+      JSON.stringify({ ...config, fine_tune_type: 'full', lora_parameters: {} }),
+    )
+    const failure = importMlx(mlx, memoryDirectory())
+    await expect(failure).rejects.toThrow('3 problems')
+    await expect(failure).rejects.toThrow('lora_parameters.rank: expected a number')
+    await mlx.write(CONFIG, JSON.stringify(config))
+    await mlx.write(MLX, await files.read(PEFT))
+    await expect(importMlx(mlx, memoryDirectory())).rejects.toThrow('4 problems')
+  })
+})

@@ -11,12 +11,10 @@
 
 import { throwAll } from '../../src/core/errors.ts'
 import { Random } from '../../src/core/rng.ts'
-import type { ToolDescription } from './baselines.ts'
 import {
   answer,
   type Example,
   type Frame,
-  fits,
   type HeldOut,
   OPENINGS,
   type Place,
@@ -24,134 +22,14 @@ import {
   type When,
   written,
 } from './grammar.ts'
-import { numberWords, type Said, sayMinutes, sayPercent, sayTime } from './numbers.ts'
-
-/** The household's rooms. */
-export const HOUSEHOLD_ROOMS: readonly string[] = [
-  ...['nook', 'gazebo', 'bower', 'rotunda', 'pavilion', 'vestry', 'map room', 'wine cellar'],
-]
-
-/** The household's devices and the tools that each of them takes. */
-export const HOUSEHOLD_DEVICES: Readonly<Record<string, readonly string[]>> = {
-  lantern: ['set_light', 'switch'],
-  sconce: ['set_light', 'switch'],
-  'salt lamp': ['set_light', 'switch'],
-  jalousie: ['set_blind'],
-  drapes: ['set_blind'],
-  loom: ['run', 'switch'],
-  pianola: ['play', 'switch'],
-  samovar: ['brew', 'switch'],
-  percolator: ['brew', 'switch'],
-}
-
-/** The tool that the base does not know. */
-export const NEW_TOOL: ToolDescription = {
-  name: 'brew',
-  arguments: ['room', 'device', 'drink', 'cups'],
-}
-
-const MUSIC: readonly string[] = ['tango', 'mambo', 'samba', 'rumba', 'bolero']
-const DRINKS: readonly string[] = ['chai', 'cocoa', 'mocha', 'cider', 'matcha']
-
-const say = <T extends string | number>(words: string, value: T): Said<T> => ({ words, value })
-
-const SHARES: readonly Said<number>[] = [
-  say('a quarter', 25),
-  say('a third', 33),
-  say('three quarters', 75),
-  say('a glimmer', 5),
-]
-const SPANS: readonly Said<number>[] = [say('a spell', 20), say('a while', 45)]
-const ROUNDS: readonly Said<number>[] = [say('a cup', 1), say('a pot', 6)]
-const TIMES: readonly Said<string>[] = [
-  say('at dawn', '05:00'),
-  say('at teatime', '16:00'),
-  say('at supper', '19:00'),
-  say('at curfew', '22:00'),
-]
-
-type Values = Readonly<Record<string, string | number>>
-
-/** What is said of a thing, and the values that it stands for. */
-interface Clause {
-  /** The words before any value is put in: clauses with the same template are said alike. */
-  readonly template: string
-  readonly words: string
-  readonly values: Values
-}
-
-const fixed = (template: string, values: Values): Clause => ({ template, words: template, values })
-
-function withValue(template: string, argument: string, said: Said<string | number>): Clause {
-  return {
-    template,
-    words: template.replace('{value}', said.words),
-    values: { [argument]: said.value },
-  }
-}
-
-/** Two times in three one of the household's idioms, else a plain value as the base knows it. */
-function mostly<T>(random: Random, idioms: readonly T[], plain: (random: Random) => T): T {
-  return random.uniform() < 2 / 3 ? random.pick(idioms) : plain(random)
-}
-
-function sayMusic(random: Random): Said<string> {
-  const music = random.pick(MUSIC)
-  return { words: music, value: music }
-}
-
-function sayCups(random: Random): Said<number> {
-  const cups = 2 + random.integer(8)
-  return { words: `${random.uniform() < 0.6 ? numberWords(cups) : cups} cups`, value: cups }
-}
-
-function brewClause(random: Random): Clause {
-  const template = random.pick([
-    'brew {n} of {drink} with {it}',
-    'pour {n} of {drink} from {it}',
-    'have {it} make {n} of {drink}',
-  ])
-  const drink = random.pick(DRINKS)
-  const said = mostly(random, ROUNDS, sayCups)
-  const words = template.replace('{n}', said.words).replace('{drink}', drink)
-  return { template, words, values: { drink, cups: said.value } }
-}
-
-const CLAUSES: Readonly<Record<string, (random: Random) => Clause>> = {
-  set_light: random =>
-    withValue(
-      random.pick(['give {it} {value}', 'ease {it} to {value}', 'let {it} glow at {value}']),
-      'level',
-      mostly(random, SHARES, sayPercent),
-    ),
-  switch: random =>
-    random.pick([
-      fixed('wake {it}', { state: 'on' }),
-      fixed('rouse {it}', { state: 'on' }),
-      fixed('hush {it}', { state: 'off' }),
-      fixed('rest {it}', { state: 'off' }),
-    ]),
-  set_blind: random =>
-    random.pick([
-      withValue('part {it} {value}', 'open', mostly(random, SHARES, sayPercent)),
-      withValue('part {it} {value}', 'open', mostly(random, SHARES, sayPercent)),
-      fixed('fling {it} wide', { open: 100 }),
-      fixed('draw {it} shut', { open: 0 }),
-    ]),
-  run: random =>
-    withValue(
-      random.pick(['work {it} for {value}', 'let {it} hum for {value}']),
-      'minutes',
-      mostly(random, SPANS, sayMinutes),
-    ),
-  play: random =>
-    withValue(
-      random.pick(['strike up {value} on {it}', 'coax {value} from {it}']),
-      'music',
-      sayMusic(random),
-    ),
-  brew: brewClause,
-}
+import {
+  CLAUSES,
+  HOUSEHOLD_DEVICES,
+  HOUSEHOLD_ROOMS,
+  mostly,
+  sayClock,
+  TIMES,
+} from './household-words.ts'
 
 /** A way of putting sentences together: each part is drawn from one of these. */
 interface Ways {
@@ -227,10 +105,10 @@ function placeFor(place: Place, room: string, words: string): Place {
   return place === 'last' && words.endsWith('{it}') ? 'front' : place
 }
 
-function drawExample(random: Random, triple: Triple, frame: Frame): Drawn {
+function drawSentence(random: Random, triple: Triple, frame: Frame): Drawn {
   const { room, device, tool } = triple
   const clause = CLAUSES[tool](random)
-  const time = frame.when === 'none' ? undefined : mostly(random, TIMES, sayTime)
+  const time = frame.when === 'none' ? undefined : mostly(random, TIMES, sayClock)
   const place = placeFor(frame.place, room, clause.words)
   const parts = { clause: clause.words, room, device, time: time?.words }
   const text = sentence(parts, { ...frame, place })
@@ -242,21 +120,37 @@ function drawExample(random: Random, triple: Triple, frame: Frame): Drawn {
   }
 }
 
-/** The new tool comes up twice as often as its share of the triples. */
-function drawTriple(random: Random, among: readonly Triple[]): Triple {
-  const fresh = among.filter(triple => triple.tool === NEW_TOOL.name)
-  return random.pick(random.uniform() < 0.2 ? fresh : among)
+const MAX_LENGTH = 142
+
+/** Characters, digits twice: each is a token of its own, as a word of letters may be. */
+function lengthOf({ prompt, completion }: Drawn): number {
+  const text = prompt + completion
+  return text.length + text.replace(/\D/g, '').length
 }
 
-const MAX_CHARACTERS = 140
+/** A sentence about these three that is not too long. */
+function drawExample(random: Random, triple: Triple, frame: () => Frame): Drawn {
+  while (true) {
+    const example = drawSentence(random, triple, frame())
+    if (lengthOf(example) <= MAX_LENGTH) {
+      return example
+    }
+  }
+}
 
-/** `count` short examples that differ from those taken in more than a capital or an end mark. */
+/** All tools come up equally often, whatever the number of devices that take them. */
+function drawTriple(random: Random, among: readonly Triple[]): Triple {
+  const tool = random.pick(Object.keys(CLAUSES))
+  return random.pick(among.filter(triple => triple.tool === tool))
+}
+
+/** `count` examples that differ from those taken in more than a capital or an end mark. */
 function drawPart(count: number, taken: Set<string>, draw: (index: number) => Drawn): Drawn[] {
   const part: Drawn[] = []
   while (part.length < count) {
     const example = draw(part.length)
     const said = example.prompt.toLowerCase().replace(/[.?]$/, '')
-    if (!taken.has(said) && fits(example, MAX_CHARACTERS)) {
+    if (!taken.has(said)) {
       taken.add(said)
       part.push(example)
     }
@@ -283,18 +177,16 @@ function drawParts(seed: number, trainCount: number, partCount: number): Parts {
   const taken = new Set<string>()
   const [seen, unseen] = [triples(false), triples(true)]
   const trained = (): Frame => drawFrame(random, TRAINED, TRAINED)
-  const usual = (): Drawn => drawExample(random, drawTriple(random, seen), trained())
+  const untrained = (): Frame => unseenFrame(random)
+  const from = (among: readonly Triple[], frame: () => Frame): Drawn =>
+    drawExample(random, drawTriple(random, among), frame)
   return {
     train: drawPart(trainCount, taken, i =>
-      i < seen.length ? drawExample(random, seen[i], trained()) : usual(),
+      i < seen.length ? drawExample(random, seen[i], trained) : from(seen, trained),
     ),
-    usual: drawPart(partCount, taken, usual),
-    unseenPhrasing: drawPart(partCount, taken, () =>
-      drawExample(random, drawTriple(random, seen), unseenFrame(random)),
-    ),
-    unseenCombination: drawPart(partCount, taken, () =>
-      drawExample(random, drawTriple(random, unseen), trained()),
-    ),
+    usual: drawPart(partCount, taken, () => from(seen, trained)),
+    unseenPhrasing: drawPart(partCount, taken, () => from(seen, untrained)),
+    unseenCombination: drawPart(partCount, taken, () => from(unseen, trained)),
   }
 }
 

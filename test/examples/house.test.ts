@@ -15,13 +15,12 @@ import {
 import { toByteCharacters, trainMerges } from '../../examples/house/bpe.ts'
 import { DATA_DIRECTORY, dataFiles } from '../../examples/house/data.ts'
 import type { Example, HeldOut } from '../../examples/house/grammar.ts'
+import { checkParts, type Drawn } from '../../examples/house/household.ts'
 import {
-  checkParts,
-  type Drawn,
   HOUSEHOLD_DEVICES,
   HOUSEHOLD_ROOMS,
   NEW_TOOL,
-} from '../../examples/house/household.ts'
+} from '../../examples/house/household-words.ts'
 import { NAME_WORDS } from '../../examples/house/names.ts'
 import { numberWords } from '../../examples/house/numbers.ts'
 import {

@@ -12,6 +12,7 @@ export {
 } from './adapters.ts'
 export type { Attached, AttachOptions } from './attach.ts'
 export type { CombinationType, CombineOptions } from './combine/index.ts'
+export { type CombineModelOptions, combine, combineFiles } from './combine/model.ts'
 export { attach, plan } from './complete.ts'
 export {
   type LoraConfig,

@@ -199,5 +199,8 @@ export function combinedTargets(
   if (targets.every(target => typeof target === 'string')) {
     return targets.map(target => `(${target})`).join('|')
   }
+  if (targets.every(target => target === undefined)) {
+    return undefined
+  }
   return [...new Set(targets.flatMap(target => target ?? []))]
 }

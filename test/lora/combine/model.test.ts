@@ -1,0 +1,137 @@
+// Adapters combined on a model and in files: what the new one computes, what is left alone, and what
+// is refused before anything changes.
+
+import { Linear, tensor } from 'lowrank'
+import { memoryDirectory, readJson } from 'lowrank/io'
+import {
+  adapterNames,
+  attach,
+  combine,
+  combineFiles,
+  load,
+  loraLayers,
+  saveAdapter,
+  setAdapter,
+} from 'lowrank/lora'
+import { describe, expect, it } from 'vitest'
+import { Random } from '../../../src/core/rng.ts'
+import { scaledError } from '../../support/fixture.ts'
+import { tinyLlama } from '../../support/models.ts'
+import { savedAdapter } from '../files/adapters.ts'
+
+function draw(random: Random, count: number): Float32Array {
+  return Float32Array.from({ length: count }, () => random.normal())
+}
+
+/** A layer with two adapters, B ≠ 0, scales 2 and 2.5. */
+function layerWithTwo() {
+  const random = new Random(9)
+  const layer = attach(new Linear(6, 5), { r: 2, loraAlpha: 4 }, { adapterName: 'a' })
+  attach(layer, { r: 2, loraAlpha: 5 }, { adapterName: 'b' })
+  for (const { A, B } of layer.adapters.values()) {
+    A.replace(draw(random, A.size))
+    B.replace(draw(random, B.size))
+  }
+  const x = tensor(draw(random, 18), [3, 6])
+  const y = (adapter: string | null) => layer.forward(x, { adapter }).dataSync()
+  return { layer, y }
+}
+
+describe('combine on a model', () => {
+  it.each(['cat', 'svd'] as const)('%s gives the weighted sum of what each adds', async type => {
+    const { layer, y } = layerWithTwo()
+    const [base, a, b] = [y(null), y('a'), y('b')]
+    const svdRank = type === 'svd' ? 4 : undefined
+    const weights = [0.7, -1.5]
+    await combine(layer, ['a', 'b'], { adapterName: 'ab', combinationType: type, weights, svdRank })
+    const want = base.map((value, i) => value + 0.7 * (a[i] - value) - 1.5 * (b[i] - value))
+    // float32, sums of 6 and 4 products.
+    expect(scaledError(y('ab'), want)).toBeLessThan(1e-5)
+  })
+
+  it('leaves the others and the default as they are; the new one is frozen', async () => {
+    const { layer, y } = layerWithTwo()
+    setAdapter(layer, 'a')
+    const before = ['a', 'b'].map(y)
+    await combine(layer, ['a', 'b'], { adapterName: 'ab' })
+    expect(['a', 'b'].map(y)).toEqual(before)
+    expect(layer.active).toEqual(['a'])
+    const { A, B } = layer.adapters.get('ab')!
+    expect([A.requiresGrad, B.requiresGrad]).toEqual([false, false])
+    expect(layer.adapters.get('a')!.A.requiresGrad).toBe(true)
+  })
+
+  it('is saved and read like any other', async () => {
+    const { layer, y } = layerWithTwo()
+    await combine(layer, ['a', 'b'], { adapterName: 'ab', combinationType: 'cat' })
+    const files = memoryDirectory()
+    await saveAdapter(layer, files, { adapterName: 'ab' })
+    const again = await load(layer, files, { adapterName: 'again' })
+    expect(again.adapters.get('again')?.r).toBe(4)
+    expect(y('again')).toEqual(y('ab'))
+  })
+
+  it('takes layers that only one of them has', async () => {
+    const model = tinyLlama()
+    attach(model, { r: 2, targetModules: ['q_proj'] }, { adapterName: 'a' })
+    attach(model, { r: 2, targetModules: ['down_proj'] }, { adapterName: 'b' })
+    await combine(model, ['a', 'b'], { adapterName: 'ab', combinationType: 'linear' })
+    const adapted = loraLayers(model).filter(({ layer }) => layer.adapters.has('ab'))
+    expect(adapted.length).toBe(4)
+  })
+
+  it('refuses names that are unknown or taken, and what it would lose', async () => {
+    const { layer } = layerWithTwo()
+    const failing = (names: string[], adapterName: string) => combine(layer, names, { adapterName })
+    await expect(failing(['a', 'nope'], 'ab')).rejects.toThrow('there is no adapter "nope"')
+    await expect(failing(['a', 'b'], 'b')).rejects.toThrow('there is an adapter "b" already')
+    attach(layer, { r: 2, useDora: true }, { adapterName: 'dora' })
+    await expect(failing(['a', 'dora'], 'ab')).rejects.toThrow('"dora" has the parameters of dora')
+    attach(layer, { r: 2, loraBias: true }, { adapterName: 'bias' })
+    await expect(failing(['a', 'bias'], 'ab')).rejects.toThrow('"bias" has a bias of B')
+    attach(layer, { r: 2, initLoraWeights: 'pissa' }, { adapterName: 'pissa' })
+    await expect(failing(['a', 'pissa'], 'ab')).rejects.toThrow('taken from the base')
+    expect(adapterNames(layer)).toEqual(['a', 'b', 'dora', 'bias', 'pissa'])
+  })
+})
+
+describe('combine of files', () => {
+  it('gives what combine on a model gives, byte for byte', async () => {
+    const { layer } = layerWithTwo()
+    const files = await Promise.all(
+      ['a', 'b'].map(async adapterName => {
+        const directory = memoryDirectory()
+        await saveAdapter(layer, directory, { adapterName })
+        return directory
+      }),
+    )
+    const options = { combinationType: 'ties', density: 0.6, weights: [0.7, 0.3] } as const
+    await combine(layer, ['a', 'b'], { ...options, adapterName: 'ab' })
+    const want = memoryDirectory()
+    await saveAdapter(layer, want, { adapterName: 'ab' })
+    const got = memoryDirectory()
+    await combineFiles(files, got, options)
+    for (const name of await want.list()) {
+      expect(await got.read(name)).toEqual(await want.read(name))
+    }
+  })
+
+  it('refuses DoRA, biases, and bases that were changed, all at once', async () => {
+    const dora = await savedAdapter({ useDora: true })
+    const biased = await savedAdapter({ loraBias: true })
+    const pissa = await savedAdapter({ initLoraWeights: 'pissa' })
+    const sources = [dora, biased, pissa].map(({ files }) => files)
+    const failure = combineFiles(sources, memoryDirectory())
+    await expect(failure).rejects.toThrow('3 problems')
+    await expect(failure).rejects.toThrow('magnitudes of DoRA')
+  })
+
+  it('writes nothing over what is there', async () => {
+    const { files } = await savedAdapter()
+    const out = memoryDirectory({ 'notes.txt': 'mine' })
+    await expect(combineFiles([files], out)).rejects.toThrow('notes.txt')
+    await combineFiles([files], out, { overwrite: true })
+    const config = (await readJson(out, 'adapter_config.json')) as { lora_alpha: number }
+    expect(config.lora_alpha).toBe(3)
+  })
+})

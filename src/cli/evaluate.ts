@@ -39,6 +39,7 @@ const percent = (share: number): string => `${(share * 100).toFixed(1)} %`
 
 function showErrors(predictions: readonly Prediction[], count: number, output: Output): void {
   for (const { prompt, want, got } of predictions.filter(({ exact }) => !exact).slice(0, count)) {
+    output.event('error', { prompt, want, got })
     output.text(`\n${prompt.trim()}\n  want ${want.trim()}\n  got  ${got.trim()}`)
   }
 }
@@ -62,7 +63,6 @@ export async function runEvaluate(args: EvaluateArguments, output: Output): Prom
   }))
   const kinds = byKind(scored)
   const exact = predictions.length > 0 ? exactMatch(predictions) : undefined
-  output.event('eval', { examples: examples.length, loss, exact_match: exact, by_kind: kinds })
   output.text(`${examples.length} examples, loss ${loss.toFixed(4)}`)
   if (exact !== undefined) {
     output.text(`exact match ${percent(exact)}`)
@@ -71,4 +71,5 @@ export async function runEvaluate(args: EvaluateArguments, output: Output): Prom
     output.text(`  ${kind}: ${percent(share)}`)
   }
   showErrors(predictions, args.showErrors, output)
+  output.event('eval', { examples: examples.length, loss, exact_match: exact, by_kind: kinds })
 }

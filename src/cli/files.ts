@@ -1,7 +1,7 @@
 // Files that the commands share: models with their tokenizers, examples, adapters.
 
-import { readFile } from 'node:fs/promises'
-import { basename } from 'node:path'
+import { access, constants, readFile, stat } from 'node:fs/promises'
+import { basename, dirname } from 'node:path'
 import { LowrankError } from '../core/errors.ts'
 import { load } from '../lora/index.ts'
 import { loadModel } from '../models/auto.ts'
@@ -44,4 +44,31 @@ export async function readExamples(path: string): Promise<Example[]> {
     })
   }
   return parseExamples(bytes, basename(path))
+}
+
+/** What is at a path; nothing where there is nothing. */
+async function kindAt(path: string): Promise<'directory' | 'file' | undefined> {
+  try {
+    return (await stat(path)).isDirectory() ? 'directory' : 'file'
+  } catch {
+    return undefined
+  }
+}
+
+/** Throws a `file` error unless a file can be written at `path`: before hours of work, not after. */
+export async function checkWritableFile(path: string): Promise<void> {
+  if ((await kindAt(path)) === 'directory') {
+    throw new LowrankError('file', `${path}: expected the name of a file, got a directory`)
+  }
+  let above = dirname(path)
+  while ((await kindAt(above)) === undefined && above !== dirname(above)) {
+    above = dirname(above)
+  }
+  try {
+    await access(`${above}/`, constants.W_OK)
+  } catch (cause) {
+    throw new LowrankError('file', `${path}: cannot be written: ${(cause as Error).message}`, {
+      cause,
+    })
+  }
 }

@@ -21,7 +21,7 @@ import {
   type StepReport,
   tokenizeExamples,
 } from '../train/index.ts'
-import { type LoadedModel, openModel, readExamples } from './files.ts'
+import { checkWritableFile, type LoadedModel, openModel, readExamples } from './files.ts'
 import type { FinetuneArguments } from './finetune_arguments.ts'
 import type { Output } from './output.ts'
 
@@ -200,6 +200,8 @@ function summary(model: CausalLM, plan: MemoryPlan): object {
 export async function runFinetune(args: FinetuneArguments, output: Output): Promise<void> {
   const target = directory(args.out)
   await target.checkWritable({ overwrite: args.overwrite })
+  const report = args.report ?? reportPath(args.out)
+  await checkWritableFile(report)
   const loaded = await openModel(args.model)
   const data = await readExamples(args.data)
   const evalData = await readOptional(args.evalData)
@@ -221,7 +223,6 @@ export async function runFinetune(args: FinetuneArguments, output: Output): Prom
     baseModelNameOrPath: args.model,
   })
   const after = await samplesOf(loaded, shown, args.samples)
-  const report = args.report ?? reportPath(args.out)
   const { writeReport } = await import('./report/index.ts')
   await writeReport(report, { args, run, plan, peak, before, after, model: loaded.model })
   await rm(checkpointPath(args.out), { recursive: true, force: true })

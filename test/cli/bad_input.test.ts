@@ -195,6 +195,11 @@ describe('options that cannot be used', () => {
     expectRefusal(await finetune('--max-memory', '64k'), 'a step of 8 ×', 'needs', 'are available')
   })
 
+  it('name a place for the report where no file can be', async () => {
+    expectRefusal(await finetune('--report', model), 'expected the name of a file')
+    expectRefusal(await finetune('--report', join(data, 'report.html')), 'cannot be written')
+  })
+
   it('are out of range', async () => {
     expectRefusal(await finetune('--lr=-1'), 'lr: expected a number above 0')
   })

@@ -47,6 +47,18 @@ it('eval prints the loss and the exact match by kind', () => {
   expect(Object.keys(event.by_kind as object)).toContain('plain')
 })
 
+it('eval shows answers that are wrong, to programs as well', () => {
+  const data = join(root, 'examples/house/data/held-out.jsonl')
+  writeFileSync(
+    join(work, 'new.jsonl'),
+    readFileSync(data, 'utf8').split('\n').slice(0, 8).join('\n'),
+  )
+  const args = ['--model', model, '--data', join(work, 'new.jsonl'), '--show-errors', '2']
+  const events = lowrank('eval', ...args)
+  expect(events.map(({ event }) => event)).toEqual(['error', 'error', 'eval'])
+  expect(events[0].want).not.toBe(events[0].got)
+})
+
 it('generate continues a prompt, the same with the merged model as with the adapter', () => {
   const prompt = ['--prompt', 'Give the lantern in the tea house a half', '--max-new-tokens', '40']
   const [adapted] = lowrank('generate', '--model', model, '--adapter', adapter, ...prompt)

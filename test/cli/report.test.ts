@@ -138,6 +138,13 @@ describe('what the page shows', () => {
     expect(without).not.toContain('Exact answers')
   })
 
+  it('is also what the run warned of', () => {
+    const data = madeUpReport()
+    expect(reportPage(data)).not.toContain('Warnings')
+    const page = reportPage({ ...data, run: { ...data.run, warnings: ['nothing <moved>'] } })
+    expect(page).toContain('<li>nothing &lt;moved&gt;</li>')
+  })
+
   it('stays text, wherever it comes from', () => {
     const attack = `</style></text></svg><script>alert('x')</script>"'&`
     const data = madeUpReport()

@@ -112,6 +112,7 @@ export function madeUpReport(made: MadeUpRun = {}): ReportData {
         loss: 1.1 * level(step) + (i === evals - 1 ? 0.05 : 0),
         best: i < evals - 1,
       })),
+      warnings: [],
       bestStep: evals > 1 ? held[evals - 2] : steps,
       tokens: 180 * steps,
       seconds: 0.14 * steps,

@@ -11,6 +11,7 @@ import {
   sizeSection,
   spectrumSection,
   useSection,
+  warningSection,
 } from './sections.ts'
 import { STYLE } from './style.ts'
 
@@ -31,6 +32,7 @@ export function reportPage(data: ReportData): string {
 <body>
 <main>
 ${header(data)}
+${warningSection(data)}
 ${lossSection(data)}
 ${sampleSection(data)}
 ${sizeSection(data)}

@@ -90,6 +90,12 @@ export function header(data: ReportData): Html {
 <dl class="tiles">${tiles}</dl>`
 }
 
+/** What the run was not silent about; nothing where all is well. */
+export function warningSection({ run }: ReportData): Html | undefined {
+  const items = run.warnings.map(warning => html`<li>${warning}</li>`)
+  return items.length === 0 ? undefined : section('warnings', 'Warnings', html`<ul>${items}</ul>`)
+}
+
 export function lossSection(data: ReportData): Html {
   const curve = lossCurve(data)
   const how =

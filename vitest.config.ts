@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url'
 import { defineConfig, type ViteUserConfig } from 'vitest/config'
+import { plantedFault } from './test/mutations/plugin.ts'
 
 const source = (path: string): string => fileURLToPath(new URL(path, import.meta.url))
 
@@ -8,6 +9,7 @@ const slow = process.env.LOWRANK_SLOW === '1'
 const results = process.env.LOWRANK_RESULTS
 
 const config: ViteUserConfig = defineConfig({
+  plugins: plantedFault(process.env.LOWRANK_FAULT),
   resolve: {
     alias: [
       { find: /^#kernels$/, replacement: source('./src/backends/wasm/default.ts') },

@@ -1,0 +1,71 @@
+// The adapter of a call is that call's alone: others before, after or between do not see it.
+
+import { attach, manualSeed, type Tensor, tensor } from 'lowrank'
+import { withAdapter, withAdapterNames } from 'lowrank/lora'
+import type { LlamaForCausalLM } from 'lowrank/models'
+import { decode } from 'lowrank/train'
+import { describe, expect, it } from 'vitest'
+import { tinyLlama } from '../support/models.ts'
+
+/** A model with the adapters a (the default) and b, both of which change it. */
+function twoAdapters(): LlamaForCausalLM {
+  manualSeed(7)
+  const model = tinyLlama()
+  const options = { r: 2, loraAlpha: 12, initLoraWeights: false, targetModules: 'all-linear' }
+  attach(model, options, { adapterName: 'b' })
+  return attach(model, options, { adapterName: 'a' })
+}
+
+const prompt = [5, 9, 3]
+const ids = (): Tensor => tensor(prompt, [1, 3], { dtype: 'int32' })
+
+describe('the adapter of one call', () => {
+  it('is not that of the next', () => {
+    const model = twoAdapters()
+    const [a, b] = ['a', 'b'].map(adapter => model.forward(ids(), { adapter }).dataSync())
+    expect(a).not.toEqual(b)
+    expect(model.forward(ids()).dataSync()).toEqual(a)
+    expect(withAdapter('b', () => model.forward(ids())).dataSync()).toEqual(b)
+    expect(model.forward(ids()).dataSync()).toEqual(a)
+  })
+
+  it('is forgotten where the call throws', () => {
+    const model = twoAdapters()
+    const a = model.forward(ids()).dataSync()
+    const fail = (): never => {
+      throw new Error('stop')
+    }
+    expect(() => withAdapter('b', fail)).toThrow('stop')
+    expect(() => withAdapterNames(['b'], fail)).toThrow('stop')
+    expect(model.forward(ids()).dataSync()).toEqual(a)
+  })
+})
+
+describe('two streams of tokens', () => {
+  async function all(stream: AsyncIterable<{ tokens: ArrayLike<number> }>): Promise<number[]> {
+    const tokens: number[] = []
+    for await (const next of stream) {
+      tokens.push(next.tokens[0])
+    }
+    return tokens
+  }
+
+  it('with different adapters equal their solo runs when they are interleaved', async () => {
+    const model = twoAdapters()
+    const stream = (adapter: string | null) =>
+      decode(model, [prompt], { maxNewTokens: 12, eosTokenIds: [], adapter })
+    const solo = [await all(stream('a')), await all(stream('b')), await all(stream(null))]
+    expect(new Set(solo.map(String)).size).toBe(3)
+    const together = [stream('a'), stream('b'), stream(null)].map(made =>
+      made[Symbol.asyncIterator](),
+    )
+    const found: number[][] = [[], [], []]
+    for (let i = 0; i < 12; i++) {
+      for (const [s, one] of together.entries()) {
+        const { value } = await one.next()
+        found[s].push(value.tokens[0])
+      }
+    }
+    expect(found).toEqual(solo)
+  })
+})

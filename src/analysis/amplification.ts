@@ -4,6 +4,7 @@
 // Source: Hu et al. 2021 (arXiv 2106.09685), section 7.3 and table 7 (their Vᵀ is our V).
 
 import { LowrankError } from '../core/errors.ts'
+import { scoped } from '../core/scope.ts'
 import type { Tensor } from '../core/tensor.ts'
 import { multiply, transpose } from '../linalg/dense.ts'
 import type { AdapterSelection } from '../lora/active.ts'
@@ -74,7 +75,9 @@ export async function amplification(
       'amplification: expected an update with a direction, got s·B·A = 0 (train the adapter first)',
     )
   }
-  const rows = await projectRows(weight, u, k, rank)
+  // As the matrix [out, in] that it is, whatever shape the layer stores.
+  const matrix = scoped(() => layer.base.oriented(weight))
+  const rows = await projectRows(matrix, u, k, rank)
   const v = transpose(vt.subarray(0, rank * inFeatures), rank, inFeatures)
   const projectedNorm = frobenius(multiply(rows, v, rank, inFeatures, rank))
   const norm = frobenius(s)

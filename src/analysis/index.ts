@@ -10,5 +10,10 @@ export { adapterChanges, type LayerChange } from './adapter.ts'
 export { type Amplification, amplification } from './amplification.ts'
 export { deltaNorm, relativeChange } from './change.ts'
 export { effectiveRank, singularValues } from './spectrum.ts'
-export { type SubspaceSimilarity, subspaceSimilarity } from './subspace.ts'
+export {
+  type SubspaceSimilarities,
+  type SubspaceSimilarity,
+  subspaceSimilarities,
+  subspaceSimilarity,
+} from './subspace.ts'
 export type { LayerUpdate } from './update.ts'

@@ -3,6 +3,7 @@
 // Σ sₖ·Bₖ·Aₖ = [s₁B₁ s₂B₂ …]·[A₁; A₂; …], so that no O × I matrix is ever formed.
 
 import { LowrankError } from '../core/errors.ts'
+import type { Tensor } from '../core/tensor.ts'
 import { type Svd, svdOfProduct } from '../linalg/svd.ts'
 import type { LoraState } from '../lora/state.ts'
 
@@ -27,14 +28,29 @@ function statesOf(where: string, update: LayerUpdate): readonly LoraState[] {
   return states
 }
 
+interface Term {
+  readonly A: Tensor
+  readonly B: Tensor
+  readonly r: number
+  readonly scaling: number
+}
+
+/** What an adapter adds, and what its start subtracts, as matrices of rank r. */
+function termsOf({ A, B, r, scaling, start }: LoraState): Term[] {
+  const own = { A, B, r, scaling }
+  return start ? [own, { ...start, r, scaling: -scaling }] : [own]
+}
+
 async function factorsOf(states: readonly LoraState[]): Promise<Factors> {
-  const rows = states[0].B.shape[0]
-  const cols = states[0].A.shape[1]
-  const inner = states.reduce((sum, { r }) => sum + r, 0)
+  const terms = states.flatMap(termsOf)
+  // A convolution's factors have more axes than a matrix.
+  const rows = terms[0].B.size / terms[0].r
+  const cols = terms[0].A.size / terms[0].r
+  const inner = terms.reduce((sum, { r }) => sum + r, 0)
   const b = new Float64Array(rows * inner)
   const a = new Float64Array(inner * cols)
   let from = 0
-  for (const { A, B, r, scaling } of states) {
+  for (const { A, B, r, scaling } of terms) {
     a.set(await A.data(), from * cols)
     const own = await B.data()
     for (let at = 0; at < own.length; at++) {

@@ -3,10 +3,18 @@
 
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { amplification, subspaceSimilarity } from '../../src/analysis/index.ts'
+import {
+  amplification,
+  deltaNorm,
+  relativeChange,
+  subspaceSimilarities,
+  subspaceSimilarity,
+} from '../../src/analysis/index.ts'
 import { Random } from '../../src/core/rng.ts'
 import { tensor } from '../../src/core/tensor.ts'
 import { multiply, qr, svd, transpose } from '../../src/linalg/index.ts'
+import { attach } from '../../src/lora/index.ts'
+import { Conv1D, Linear } from '../../src/nn/index.ts'
 import { bound, randomMatrix } from '../linalg/matrices.ts'
 import { backends } from '../support/backends.ts'
 import { denseChange, madeUpLayer, norm, slack, stateOf } from './layers.ts'
@@ -131,5 +139,49 @@ describe.each(backends)('amplification on $name', ({ make }) => {
     await expect(amplification(layer)).rejects.toThrow('got s·B·A = 0')
     await expect(amplification(layer, null)).rejects.toThrow('expected at least one adapter')
     await expect(amplification(layer, 'b')).rejects.toThrow('there is no adapter "b"')
+  })
+})
+
+describe('subspaceSimilarities', () => {
+  it('holds what subspaceSimilarity gives, for every i and j', async () => {
+    const random = new Random(11)
+    const A1 = tensor(randomMatrix(random, 3, 9), [3, 9])
+    const A2 = tensor(randomMatrix(random, 4, 9), [4, 9])
+    const all = await subspaceSimilarities(A1, A2)
+    expect([all.similarity.length, all.similarity[0].length]).toEqual([3, 4])
+    for (let i = 1; i <= 3; i++) {
+      for (let j = 1; j <= 4; j++) {
+        const one = await subspaceSimilarity(A1, A2, i, j)
+        expect(all.similarity[i - 1][j - 1]).toBeCloseTo(one.similarity, 12)
+        expect(all.random[i - 1][j - 1]).toBe(one.random)
+      }
+    }
+    expect((await subspaceSimilarities(A1, A2, 2)).random.length).toBe(2)
+  })
+
+  it('has no entry for directions that a matrix lacks', async () => {
+    const zero = tensor(new Float32Array(18), [2, 9])
+    expect((await subspaceSimilarities(zero, zero)).similarity).toEqual([])
+    const other = tensor(new Float32Array(8), [1, 8])
+    await expect(subspaceSimilarities(zero, other)).rejects.toThrow('the same width')
+  })
+})
+
+describe('layers that store their weight in another shape', () => {
+  it('are amplified as the linear layer with the same matrix', async () => {
+    const linear = attach(new Linear(5, 4, { bias: false }), { r: 2, initLoraWeights: false })
+    const conv1d = attach(new Conv1D(5, 4, { bias: false }), { r: 2, initLoraWeights: false })
+    const weight = Float64Array.from(linear.base.weight.dataSync())
+    conv1d.base.weight.replace(transpose(weight, 4, 5))
+    const [own, other] = [linear, conv1d].map(layer => layer.adapters.get('default')!)
+    other.A.replace(own.A.dataSync())
+    other.B.replace(own.B.dataSync())
+    expect(await amplification(conv1d)).toEqual(await amplification(linear))
+  })
+
+  it('are measured with their start taken off', async () => {
+    const layer = attach(new Linear(5, 4), { r: 2, initLoraWeights: 'pissa' })
+    expect(await deltaNorm(layer.states())).toBeLessThan(1e-6)
+    expect((await relativeChange(layer)) < 1e-6).toBe(true)
   })
 })

@@ -2,9 +2,13 @@
 // The command line. Options are read here and nowhere else; each command is one file that calls the
 // library.
 
-import { Command, InvalidArgumentError, Option } from 'commander'
+import { Command, Option } from 'commander'
+import { RULES } from '../lora/combine/index.ts'
 import { TRAINING_DEFAULTS } from '../train/index.ts'
+import { type AnalyzeArguments, runAnalyze } from './analyze.ts'
+import { type CombineArguments, runCombine } from './combine.ts'
 import { type EvaluateArguments, runEvaluate } from './evaluate.ts'
+import { EXPORT_FORMATS, type ExportArguments, runExport } from './export.ts'
 import { runFinetune } from './finetune.ts'
 import type { FinetuneArguments } from './finetune_arguments.ts'
 import { type FingerprintArguments, runFingerprint } from './fingerprint.ts'
@@ -12,42 +16,8 @@ import { type GenerateArguments, runGenerate } from './generate.ts'
 import { type InspectArguments, runInspect } from './inspect.ts'
 import { type MergeArguments, runMerge } from './merge.ts'
 import { Output, type OutputOptions, reportError } from './output.ts'
+import { bytes, count, countOrNone, number, numbers } from './values.ts'
 import { runVerify, VERIFY_BACKENDS, type VerifyArguments } from './verify.ts'
-
-function number(text: string): number {
-  const value = Number(text)
-  if (text.trim() === '' || !Number.isFinite(value)) {
-    throw new InvalidArgumentError('expected a number.')
-  }
-  return value
-}
-
-function count(text: string): number {
-  const value = number(text)
-  if (!Number.isInteger(value) || value < 1) {
-    throw new InvalidArgumentError('expected a whole number from 1 up.')
-  }
-  return value
-}
-
-function countOrNone(text: string): number {
-  return text.trim() === '0' ? 0 : count(text)
-}
-
-const UNITS: Readonly<Record<string, number>> = {
-  '': 1,
-  k: 1024,
-  m: 1024 * 1024,
-  g: 1024 * 1024 * 1024,
-}
-
-function bytes(text: string): number {
-  const match = /^([\d.]+)\s*([kmg]?)b?$/i.exec(text)
-  if (!match) {
-    throw new InvalidArgumentError('expected a size such as 512M or 2G.')
-  }
-  return number(match[1]) * UNITS[match[2].toLowerCase()]
-}
 
 /** Runs a command; whatever it throws becomes one line and a non-zero exit code. */
 function action<A>(run: (args: A, output: Output) => Promise<void>) {
@@ -172,6 +142,72 @@ function mergeCommand(program: Command): void {
     .action(action<MergeArguments>(runMerge))
 }
 
+function exportCommand(program: Command): void {
+  command(
+    program,
+    'export',
+    'write an adapter for servers, llama.cpp or mlx-lm, or one of mlx-lm as PEFT',
+    'lowrank export --adapter adapter/ --to gguf --model ./SmolLM2-135M --out adapter.gguf',
+  )
+    .requiredOption('--adapter <dir>', 'PEFT adapter (of mlx-lm with --to peft)')
+    .addOption(
+      new Option('--to <format>', 'who is to read it')
+        .choices(EXPORT_FORMATS)
+        .makeOptionMandatory(),
+    )
+    .requiredOption('--out <path>', 'the directory, or the GGUF file')
+    .option('--model <dir>', 'the base, for gguf: its config.json names the architecture')
+    .addOption(
+      new Option('--outtype <type>', 'element type of a GGUF file')
+        .choices(['f32', 'f16'])
+        .default('f32'),
+    )
+    .option('--overwrite', 'replace what is there', false)
+    .action(action<ExportArguments>(runExport))
+}
+
+function combineCommand(program: Command): void {
+  command(
+    program,
+    'combine',
+    'make one adapter of several',
+    'lowrank combine --adapters a/ b/ --weights 0.7,0.3 --type cat --out both/',
+  )
+    .requiredOption('--adapters <dir...>', 'PEFT adapters of one base')
+    .requiredOption('--out <dir>', 'where the adapter goes')
+    .addOption(
+      new Option('--type <name>', 'how they are combined')
+        .choices(Object.keys(RULES))
+        .default('svd'),
+    )
+    .option('--weights <list>', 'comma-separated factors (default: 1 each)', numbers)
+    .option('--svd-rank <n>', "rank after svd (default: the largest of the adapters')", count)
+    .option('--density <x>', 'share of entries that pruning keeps', number)
+    .addOption(
+      new Option('--majority-sign-method <name>', 'what elects a sign')
+        .choices(['total', 'frequency'])
+        .default('total'),
+    )
+    .option('--seed <n>', 'seed of dare', number, 0)
+    .option('--peft-rslora-scale', 'the result of PEFT 0.21 for rank-stabilised adapters', false)
+    .option('--overwrite', 'replace what is in the output directory', false)
+    .action(action<CombineArguments>(runCombine))
+}
+
+function analyzeCommand(program: Command): void {
+  command(
+    program,
+    'analyze',
+    'what an adapter did to its base: change, singular values, amplification, similarity',
+    'lowrank analyze --model ./SmolLM2-135M --adapter adapter/ --report analysis.html',
+  )
+    .requiredOption('--model <dir>', 'model in the Hugging Face layout')
+    .requiredOption('--adapter <dir>', 'PEFT adapter')
+    .option('--other <dir>', 'a second adapter of the same base, to compare')
+    .option('--report <file>', 'where the pictures go')
+    .action(action<AnalyzeArguments>(runAnalyze))
+}
+
 function inspectCommand(program: Command): void {
   command(
     program,
@@ -224,6 +260,9 @@ finetuneCommand(program)
 evaluateCommand(program)
 generateCommand(program)
 mergeCommand(program)
+exportCommand(program)
+combineCommand(program)
+analyzeCommand(program)
 inspectCommand(program)
 verifyCommand(program)
 fingerprintCommand(program)

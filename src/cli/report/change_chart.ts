@@ -1,5 +1,5 @@
-// The relative change of each weight as a heat map: blocks from left to right, projections from top
-// to bottom, shades of equal width from no change to the largest one.
+// Numbers of layers as a heat map, the relative change of each weight first of all: blocks from left to
+// right, projections from top to bottom, shades of equal width from nothing to the largest one.
 
 import { axisStyle, COLORS, type Drawing, draw, FONT_SIZE, type Layout, LETTER } from './draw.ts'
 import type { Html } from './html.ts'
@@ -39,7 +39,13 @@ function frameOf({ blocks, projections }: ChangeGrid, { width, narrow }: Layout)
   return { left, cellWidth, cellHeight: narrow ? 26 : 34 }
 }
 
-function drawing(grid: ChangeGrid, layout: Layout): Drawing {
+/** What the columns are, and how values read. */
+export interface HeatLook {
+  readonly column: string
+  readonly format: (value: number) => string
+}
+
+function drawing(grid: ChangeGrid, look: HeatLook, layout: Layout): Drawing {
   const { blocks, projections, cells, largest } = grid
   const { left, cellWidth, cellHeight } = frameOf(grid, layout)
   const plot = { width: cellWidth * blocks.length, height: cellHeight * projections.length }
@@ -52,7 +58,7 @@ function drawing(grid: ChangeGrid, layout: Layout): Drawing {
         ...axisStyle(false),
         type: 'category',
         data: [...blocks],
-        name: 'block',
+        name: look.column,
         nameLocation: 'middle',
         nameGap: 26,
         axisLine: { show: false },
@@ -84,7 +90,7 @@ function drawing(grid: ChangeGrid, layout: Layout): Drawing {
         itemSymbol: 'rect',
         showLabel: false,
         selectedMode: false,
-        text: [`${SPACE}${percent(largest)}`, `0%${SPACE}`],
+        text: [`${SPACE}${look.format(largest)}`, `${look.format(0)}${SPACE}`],
         textStyle: { color: COLORS.muted, fontSize: FONT_SIZE },
         padding: 0,
       },
@@ -98,7 +104,7 @@ function drawing(grid: ChangeGrid, layout: Layout): Drawing {
         label: {
           show: labelled,
           fontSize: layout.narrow ? 10 : FONT_SIZE,
-          formatter: ({ value }) => percent((value as number[])[2], 2),
+          formatter: ({ value }) => look.format((value as number[])[2]),
         },
         itemStyle: { borderColor: COLORS.surface, borderWidth: cellWidth > 12 ? 2 : 0 },
       },
@@ -106,6 +112,10 @@ function drawing(grid: ChangeGrid, layout: Layout): Drawing {
   }
 }
 
+export function heatChart(grid: ChangeGrid, look: HeatLook): Html {
+  return draw(grid.text, layout => drawing(grid, look, layout))
+}
+
 export function changeChart(grid: ChangeGrid): Html {
-  return draw(grid.text, layout => drawing(grid, layout))
+  return heatChart(grid, { column: 'block', format: value => percent(value, 2) })
 }

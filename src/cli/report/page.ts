@@ -16,7 +16,7 @@ import {
 import { STYLE } from './style.ts'
 
 /** Browsers enforce what the file promises. */
-const POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+export const POLICY: string = "default-src 'none'; style-src 'unsafe-inline'"
 
 export function reportPage(data: ReportData): string {
   const page = html`<!doctype html>

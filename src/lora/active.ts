@@ -52,3 +52,14 @@ export function withAdapterNames<T>(names: readonly string[] | undefined, fn: ()
     chosenRows = before
   }
 }
+
+/** Runs `fn` with one adapter, BASE_NAME for none, whatever the rows of the batch had. */
+export function withOnly<T>(name: string, fn: () => T): T {
+  const before = chosenRows
+  chosenRows = undefined
+  try {
+    return withAdapter(name === BASE_NAME ? null : name, fn)
+  } finally {
+    chosenRows = before
+  }
+}

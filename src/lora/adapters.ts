@@ -1,10 +1,11 @@
 // The adapters of a model: which there are, which one a call uses by default, how one is taken away.
 
+import { throwAll } from '../core/errors.ts'
 import type { Module } from '../nn/module.ts'
 import { type AdapterSelection, namesOf, withAdapter } from './active.ts'
 import type { ResolvedConfig } from './config.ts'
+import { Holder } from './holder.ts'
 import { checkAdapters, LoraModule } from './module.ts'
-import { stateParameters, trainedParameters } from './state.ts'
 
 /** A wrapped layer and where it is. */
 export interface LoraLayer {
@@ -12,15 +13,37 @@ export interface LoraLayer {
   readonly layer: LoraModule
 }
 
-/** All layers with adapters, in the order of the model. */
-export function loraLayers(model: Module): LoraLayer[] {
-  const found: LoraLayer[] = []
-  for (const [path, layer] of model.namedModules()) {
-    if (layer instanceof LoraModule) {
-      found.push({ path, layer })
+/** A module that holds something of adapters, and where it is. */
+export interface PlacedHolder {
+  readonly path: string
+  readonly holder: Holder
+}
+
+/** A path as it is in the model without adapters. */
+export function plainPath(path: string): string {
+  const wrappers = ['base_layer', 'original_module']
+  return path
+    .split('.')
+    .filter(name => !wrappers.includes(name))
+    .join('.')
+}
+
+/** All modules that hold something of adapters, in the order of the model. */
+export function holdersIn(model: Module): PlacedHolder[] {
+  const found: PlacedHolder[] = []
+  for (const [path, holder] of model.namedModules()) {
+    if (holder instanceof Holder) {
+      found.push({ path: plainPath(path), holder })
     }
   }
   return found
+}
+
+/** All layers with low-rank updates, in the order of the model. */
+export function loraLayers(model: Module): LoraLayer[] {
+  return holdersIn(model).flatMap(({ path, holder: layer }) =>
+    layer instanceof LoraModule ? { path, layer } : [],
+  )
 }
 
 const configs: WeakMap<Module, Map<string, ResolvedConfig>> = new WeakMap()
@@ -37,7 +60,7 @@ export function adapterConfigs(model: Module): Map<string, ResolvedConfig> {
 
 /** The names of all adapters on a model. */
 export function adapterNames(model: Module): string[] {
-  return [...new Set(loraLayers(model).flatMap(({ layer }) => [...layer.adapters.keys()]))]
+  return [...new Set(holdersIn(model).flatMap(({ holder }) => holder.names()))]
 }
 
 /**
@@ -55,13 +78,24 @@ export function adapterNames(model: Module): string[] {
  * ```
  */
 export function setAdapter(model: Module, selection: AdapterSelection): void {
-  const layers = loraLayers(model).map(({ layer }) => layer)
+  const holders = holdersIn(model)
   const names = namesOf(selection) ?? []
-  checkAdapters('lora.setAdapter', layers, names)
-  for (const layer of layers) {
-    layer.active = names.filter(name => layer.adapters.has(name))
-    for (const [name, state] of layer.adapters) {
-      for (const parameter of trainedParameters(state)) {
+  checkAdapters(
+    'lora.setAdapter',
+    holders.map(({ holder }) => holder),
+    names,
+  )
+  throwAll('target', 'lora.setAdapter', clashes(holders, names))
+  activate(model, names)
+}
+
+/** `setAdapter` for names that are known to be right. */
+export function activate(model: Module, names: readonly string[]): void {
+  for (const { holder } of holdersIn(model)) {
+    const own = holder.names()
+    holder.active = names.filter(name => own.includes(name))
+    for (const name of own) {
+      for (const parameter of holder.parametersOf(name).trained) {
         if (names.includes(name)) {
           parameter.unfreeze()
         } else {
@@ -72,6 +106,16 @@ export function setAdapter(model: Module, selection: AdapterSelection): void {
   }
 }
 
+/** Modules that two of the adapters want for themselves. */
+function clashes(holders: readonly PlacedHolder[], names: readonly string[]): string[] {
+  return holders.flatMap(({ path, holder }) => {
+    const own = names.filter(name => holder.names().includes(name))
+    return holder.exclusive && own.length > 1
+      ? `"${path}" has a version of its own in each of ${own.join(', ')} (choose one of them)`
+      : []
+  })
+}
+
 /** Runs `fn` with the base alone, whatever the default adapter is. */
 export function disableAdapters<T>(fn: () => T): T {
   return withAdapter(null, fn)
@@ -79,15 +123,16 @@ export function disableAdapters<T>(fn: () => T): T {
 
 /** Takes an adapter off every layer and gives its memory back; the others are untouched. */
 export function deleteAdapter(model: Module, name: string): void {
-  const layers = loraLayers(model).map(({ layer }) => layer)
-  checkAdapters('lora.deleteAdapter', layers, [name])
-  for (const layer of layers) {
-    const state = layer.adapters.get(name)
-    layer.adapters.delete(name)
-    layer.active = layer.active.filter(active => active !== name)
-    for (const parameter of state ? stateParameters(state) : []) {
-      parameter.dispose()
-    }
+  const holders = holdersIn(model).map(({ holder }) => holder)
+  checkAdapters('lora.deleteAdapter', holders, [name])
+  const own = holders.filter(holder => holder.names().includes(name))
+  const gone = new Set(own.flatMap(holder => holder.parametersOf(name).all))
+  for (const holder of own) {
+    holder.remove(name)
+    holder.active = holder.active.filter(active => active !== name)
+  }
+  for (const parameter of gone) {
+    parameter.dispose()
   }
   adapterConfigs(model).delete(name)
 }

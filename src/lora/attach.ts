@@ -6,12 +6,12 @@ import { Parameter } from '../core/parameter.ts'
 import { nextDraw } from '../core/random_state.ts'
 import type { Adaptable } from '../nn/adaptable.ts'
 import type { Module } from '../nn/module.ts'
-import { adapterConfigs, loraLayers, setAdapter } from './adapters.ts'
+import { activate, adapterConfigs, holdersIn } from './adapters.ts'
 import type { LoraConfig, PlainLoraConfig } from './config.ts'
 import { type Draw, initialWeights } from './init/index.ts'
 import { LoraModule } from './module.ts'
 import { baseOf, type Plan, type PlannedLayer, type PlanOptions, plan } from './plan.ts'
-import { type LoraState, stateParameters } from './state.ts'
+import type { LoraState } from './state.ts'
 
 /** A single layer becomes its wrapper; a model stays what it is. */
 export type Attached<M extends Module> = M extends Adaptable ? LoraModule<M> : M
@@ -52,14 +52,13 @@ function stateOf(
     bias: config.loraBias
       ? new Parameter(weights.bias ?? new Float32Array(O), [O], options)
       : undefined,
-    ...(start && {
-      start: {
-        A: new Parameter(start.A, shapes.A, frozenOptions),
-        B: new Parameter(start.B, shapes.B, frozenOptions),
-      },
-    }),
-    ...(frozen && { frozen }),
-    ...(variant && { variant, split: variant.split }),
+    start: start && {
+      A: new Parameter(start.A, shapes.A, frozenOptions),
+      B: new Parameter(start.B, shapes.B, frozenOptions),
+    },
+    frozen,
+    variant,
+    split: variant?.split,
   }
 }
 
@@ -77,18 +76,19 @@ function withExtra(layer: LoraModule, state: LoraState, weights: StateWeights): 
   return { ...state, extra: Object.fromEntries(extra) }
 }
 
-/** Puts a wrapper in the place of a layer and returns the module the caller goes on with. */
-function replaceAt(model: Module, path: string, wrapper: LoraModule): Module {
+/** Puts a module in the place of another and returns the module the caller goes on with. */
+export function replaceAt(model: Module, path: string, wrapper: Module): Module {
   const owner = model.ownerOf(path)
   owner?.[0].replaceMember(owner[1], wrapper)
   return owner ? model : wrapper
 }
 
-/** Carries a plan out; `weightsOf` gives the matrices of each layer. */
+/** Carries a plan out; `weightsOf` gives the matrices of each layer, `stored` what a file has besides. */
 export function applyPlan(
   model: Module,
   made: Plan,
   weightsOf: (planned: PlannedLayer) => StateWeights,
+  stored?: ReadonlyMap<string, ArrayLike<number>>,
 ): Module {
   throwAll('target', 'lora.attach', made.problems)
   let result = model
@@ -96,14 +96,17 @@ export function applyPlan(
     parameter.freeze()
   }
   for (const planned of made.layers) {
-    const { layer, path } = planned
+    const { layer, place } = planned
     const wrapper = layer instanceof LoraModule ? layer : new LoraModule(layer)
     const weights = weightsOf(planned)
     const state = withExtra(wrapper, stateOf(planned, made, weights, wrapper), weights)
     wrapper.adapters.set(made.adapterName, state)
     if (wrapper !== layer) {
-      result = replaceAt(result, path, wrapper)
+      result = replaceAt(result, place, wrapper)
     }
+  }
+  for (const part of made.parts) {
+    result = part.apply(result, made.adapterName, stored)
   }
   adapterConfigs(result).set(made.adapterName, {
     ...made.config,
@@ -114,7 +117,9 @@ export function applyPlan(
 
 function baseParameters(model: Module): Parameter[] {
   const adapted = new Set(
-    loraLayers(model).flatMap(({ layer }) => [...layer.adapters.values()].flatMap(stateParameters)),
+    holdersIn(model).flatMap(({ holder }) =>
+      holder.names().flatMap(name => holder.parametersOf(name).all),
+    ),
   )
   return model.parameters().filter(parameter => !adapted.has(parameter))
 }
@@ -131,7 +136,7 @@ export function attachWith<M extends Module>(
     const base = baseOf(layer)
     return initialWeights(made.config, { base, path, r, scaling, seed, stream }, options.extensions)
   })
-  setAdapter(attached, made.adapterName)
+  activate(attached, [made.adapterName])
   return attached as Attached<M>
 }
 

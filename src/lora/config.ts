@@ -3,6 +3,12 @@
 
 import { throwAll } from '../core/errors.ts'
 import type { Extension, OptionCheck } from './extension.ts'
+import type { BiasConfig } from './options/bias.ts'
+import type { LayersConfig } from './options/layers.ts'
+import type { ModulesConfig } from './options/modules.ts'
+import type { TokensConfig } from './options/tokens.ts'
+import type { DoraConfig } from './variants/dora.ts'
+import type { LoraFaConfig } from './variants/lora_fa.ts'
 
 /** Options of plain LoRA; every one has PEFT's default. */
 export interface PlainLoraConfig {
@@ -28,19 +34,24 @@ export interface PlainLoraConfig {
   /** Whether B has a bias of its own. */
   readonly loraBias?: boolean
   /**
-   * `true`: A Kaiming uniform, B zero; `'gaussian'`: A normal with std 1/r; `false`: B random too. Other
-   * names are those of initialisations in `lowrank/lora`.
+   * `true`: A Kaiming uniform, B zero; `false`: B random too. Names are those of initialisations in
+   * `lowrank/lora`.
    */
   readonly initLoraWeights?: boolean | string
   readonly taskType?: string
 }
 
 /** Every option of `attach` in `lowrank/lora`. */
-export interface LoraConfig extends PlainLoraConfig {
-  /** Weight-decomposed LoRA (Liu et al. 2024, arXiv 2402.09353). */
-  readonly useDora?: boolean
-  /** Keep A as it was drawn and train B alone (Zhang et al. 2023, arXiv 2308.03303). */
-  readonly useLoraFa?: boolean
+export interface LoraConfig
+  extends PlainLoraConfig,
+    BiasConfig,
+    DoraConfig,
+    LayersConfig,
+    LoraFaConfig,
+    ModulesConfig,
+    TokensConfig {
+  /** Whether weights are stored as [in, out]; every layer says so itself, so it is not looked at. */
+  readonly fanInFanOut?: boolean
 }
 
 /** A configuration with every default filled in. */
@@ -66,48 +77,58 @@ const DEFAULTS: ResolvedConfig = {
   initLoraWeights: true,
 }
 
-const KNOWN: readonly string[] = [
-  ...Object.keys(DEFAULTS),
-  'targetModules',
-  'excludeModules',
-  'taskType',
-]
+const RANK = 'a whole number from 1 up'
+const NUMBER = 'a finite number'
 
 function isRank(value: unknown): boolean {
   return Number.isInteger(value) && (value as number) > 0
 }
 
-function isPattern(value: unknown): boolean {
-  return (
-    typeof value === 'string' ||
-    (Array.isArray(value) && value.every(item => typeof item === 'string'))
-  )
+function unless(ok: boolean, wanted: string): string | undefined {
+  return ok ? undefined : wanted
 }
 
-function patternProblems(
-  name: string,
-  pattern: Readonly<Record<string, unknown>>,
-  fits: (value: unknown) => boolean,
-  wanted: string,
-): string[] {
-  return Object.entries(pattern)
-    .filter(([, value]) => !fits(value))
-    .map(([key, value]) => `${name}["${key}"]: expected ${wanted}, got ${String(value)}`)
+/** A check of true or false. */
+export const isFlag: OptionCheck = value => unless(typeof value === 'boolean', 'true or false')
+
+/** A check of a string or a list of strings. */
+export const isNames: OptionCheck = value =>
+  unless(
+    [value].flat().every(name => typeof name === 'string'),
+    'a string or a list of strings',
+  )
+
+function isPattern(fits: (value: unknown) => boolean, wanted: string): OptionCheck {
+  return value =>
+    unless(
+      value instanceof Object && !Array.isArray(value) && Object.values(value).every(fits),
+      `${wanted} for each pattern`,
+    )
 }
 
-function optionProblems(config: LoraConfig, extensions: readonly Extension[]): string[] {
-  const checks: Readonly<Record<string, OptionCheck | undefined>> = Object.assign(
-    {},
-    ...extensions.map(({ options }) => options),
-  )
-  const known = [...KNOWN, ...Object.keys(checks)]
-  return Object.entries(config).flatMap(([name, value]) => {
-    if (!known.includes(name)) {
-      return `${name}: unknown option (known: ${known.join(', ')}; attach of lowrank/lora has all)`
-    }
-    const wanted = value === undefined ? undefined : checks[name]?.(value, config)
-    return wanted ? `${name}: expected ${wanted}, got ${JSON.stringify(value)}` : []
-  })
+/** Whether a task has a head of its own, which is trained with the adapter. */
+function hasHead(task: unknown): boolean {
+  return /_(CLS|ANS)$/.test(String(task))
+}
+
+/** The options of plain LoRA. */
+const CHECKS: Readonly<Record<keyof PlainLoraConfig, OptionCheck>> = {
+  r: value => unless(isRank(value), RANK),
+  loraAlpha: value => unless(Number.isFinite(value), NUMBER),
+  loraDropout: value => unless(Number(value) >= 0 && Number(value) < 1, 'a number in [0, 1)'),
+  targetModules: isNames,
+  excludeModules: isNames,
+  rankPattern: isPattern(isRank, RANK),
+  alphaPattern: isPattern(Number.isFinite, NUMBER),
+  useRslora: isFlag,
+  loraBias: isFlag,
+  initLoraWeights: (value, _config, extensions) => {
+    const names = extensions.flatMap(({ initialisations = [] }) => initialisations)
+    const known = names.some(name => name === value || (name as RegExp).test?.(String(value)))
+    return unless(value === !!value || known, ['true, false', ...names].join(', '))
+  },
+  taskType: (value, _config, extensions) =>
+    unless(extensions.length > 0 || !hasHead(value), 'one whose head is not trained'),
 }
 
 /** All mistakes of a configuration, as sentences; an empty list is a valid one. */
@@ -115,35 +136,20 @@ export function configProblems(
   config: LoraConfig,
   extensions: readonly Extension[] = [],
 ): string[] {
-  const full = { ...DEFAULTS, ...config }
-  const problems = optionProblems(config, extensions)
-  const check = (ok: boolean, name: keyof LoraConfig, wanted: string): void => {
-    if (!ok) {
-      problems.push(`${name}: expected ${wanted}, got ${JSON.stringify(full[name])}`)
+  const checks: Readonly<Record<string, OptionCheck | undefined>> = Object.assign(
+    {},
+    CHECKS,
+    ...extensions.map(({ options }) => options),
+  )
+  return Object.entries(config).flatMap(([name, value]) => {
+    const check = Object.hasOwn(checks, name) ? checks[name] : undefined
+    if (!check) {
+      const known = Object.keys(checks).join(', ')
+      return `${name}: unknown option (known: ${known}; more in lowrank/lora)`
     }
-  }
-  check(isRank(full.r), 'r', 'a whole number from 1 up')
-  check(Number.isFinite(full.loraAlpha), 'loraAlpha', 'a finite number')
-  check(full.loraDropout >= 0 && full.loraDropout < 1, 'loraDropout', 'a number in [0, 1)')
-  for (const name of ['targetModules', 'excludeModules'] as const) {
-    check(full[name] === undefined || isPattern(full[name]), name, 'a string or a list of strings')
-  }
-  for (const name of ['useRslora', 'loraBias'] as const) {
-    check(typeof full[name] === 'boolean', name, 'true or false')
-  }
-  const init = String(full.initLoraWeights)
-  const inits = ['gaussian', ...extensions.flatMap(({ initialisations }) => initialisations ?? [])]
-  check(
-    typeof full.initLoraWeights === 'boolean' ||
-      inits.some(name => name === init || (name instanceof RegExp && name.test(init))),
-    'initLoraWeights',
-    `true, false, ${inits.join(', ')}`,
-  )
-  problems.push(
-    ...patternProblems('rankPattern', full.rankPattern, isRank, 'a whole number from 1 up'),
-    ...patternProblems('alphaPattern', full.alphaPattern, Number.isFinite, 'a finite number'),
-  )
-  return problems
+    const wanted = value === undefined ? undefined : check(value, config, extensions)
+    return wanted ? `${name}: expected ${wanted}, got ${JSON.stringify(value)}` : []
+  })
 }
 
 /** Fills in the defaults; throws a `config` error that lists every mistake. */
@@ -161,7 +167,8 @@ export function scalingOf(r: number, alpha: number, useRslora: boolean): number 
 }
 
 /** Whether a configuration is one of plain LoRA, which needs no extension. */
-export function isPlainConfig({ initLoraWeights: init, ...options }: LoraConfig): boolean {
-  const plain = typeof init !== 'string' || init === 'gaussian'
-  return plain && Object.keys(options).every(name => KNOWN.includes(name))
+export function isPlainConfig(config: LoraConfig): boolean {
+  const { initLoraWeights: init, taskType } = config
+  const known = Object.keys(config).every(name => name in CHECKS)
+  return known && typeof init !== 'string' && !hasHead(taskType)
 }

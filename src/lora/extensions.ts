@@ -3,16 +3,26 @@
 
 import type { Extension } from './extension.ts'
 import { evaStart } from './init/eva.ts'
+import { gaussianStart } from './init/gaussian.ts'
 import { micaStart } from './init/mica.ts'
 import { oloraStart } from './init/olora.ts'
 import { orthogonalStart } from './init/orthogonal.ts'
 import { pissaStart } from './init/pissa.ts'
+import { bias } from './options/bias.ts'
+import { layers } from './options/layers.ts'
+import { modules } from './options/modules.ts'
+import { tokens } from './options/tokens.ts'
 import { dora } from './variants/dora.ts'
 import { loraFa } from './variants/lora_fa.ts'
 
 export const EXTENSIONS: readonly Extension[] = [
   dora,
   loraFa,
+  layers,
+  modules,
+  tokens,
+  bias,
+  gaussianStart,
   pissaStart,
   oloraStart,
   orthogonalStart,

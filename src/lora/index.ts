@@ -26,12 +26,12 @@ export { convertToLora } from './files/convert.ts'
 export { exportGguf, type GgufOptions } from './files/gguf.ts'
 export { exportMlx, importMlx } from './files/mlx.ts'
 export {
-  adapterTensors,
   type LoadAdapterOptions,
   load,
   type SaveAdapterOptions,
   saveAdapter,
 } from './files/peft.ts'
+export { adapterTensors } from './files/peft_tensors.ts'
 export { exportPortable, SERVER_RANKS } from './files/portable.ts'
 export type { EvaOptions } from './init/eva.ts'
 export { type AttachEvaOptions, attachEva } from './init/eva_attach.ts'

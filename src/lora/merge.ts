@@ -2,10 +2,13 @@
 // its bytes back exactly; `mergeAndUnload` is for those who will not.
 
 import type { DType } from '../core/dtype.ts'
+import type { Parameter } from '../core/parameter.ts'
 import type { Module } from '../nn/module.ts'
-import type { AdapterSelection } from './active.ts'
+import { type AdapterSelection, namesOf } from './active.ts'
 import { adapterConfigs, loraLayers } from './adapters.ts'
+import { Holder } from './holder.ts'
 import { mergedLayer } from './merged.ts'
+import { LoraModule } from './module.ts'
 
 /**
  * Computes W + Σ s·B·A once for every wrapped layer; calls that name no adapter use it from then on.
@@ -43,6 +46,25 @@ export interface MergeAndUnloadOptions {
   readonly dtype?: DType
 }
 
+/** Whole modules and rows that adapters have become the model's. */
+function unloadHolders(
+  model: Module,
+  selection: AdapterSelection,
+  put: (place: string, plain: Module) => void,
+): void {
+  const weights = new Map<Parameter, Parameter>()
+  const isHolder = (module: Module): module is Holder => module instanceof Holder
+  for (;;) {
+    const [place, holder] = [...model.namedModules()].find(([, module]) => isHolder(module)) ?? []
+    if (place === undefined || !(holder instanceof Holder) || !holder.unloaded) {
+      return
+    }
+    const names = namesOf(selection) ?? holder.active
+    const name = names.findLast(name => holder.names().includes(name))
+    put(place, holder.unloaded(name, weights))
+  }
+}
+
 /**
  * Replaces every wrapper by an ordinary layer with the merged weight and frees base and adapters.
  * Returns the model; for a single wrapped layer, the plain one.
@@ -50,16 +72,18 @@ export interface MergeAndUnloadOptions {
 export function mergeAndUnload(model: Module, options: MergeAndUnloadOptions = {}): Module {
   let result = model
   const before = model.parameters()
-  for (const { path, layer } of loraLayers(model)) {
-    const plain = mergedLayer(layer, options.adapter, options.dtype)
-    layer.merged?.dispose()
-    const owner = model.ownerOf(path)
-    if (owner) {
-      owner[0].replaceMember(owner[1], plain)
-    } else {
-      result = plain
+  const put = (place: string, plain: Module): void => {
+    const owner = model.ownerOf(place)
+    owner?.[0].replaceMember(owner[1], plain)
+    result = owner ? model : plain
+  }
+  for (const [place, layer] of [...model.namedModules()]) {
+    if (layer instanceof LoraModule) {
+      layer.merged?.dispose()
+      put(place, mergedLayer(layer, options.adapter, options.dtype))
     }
   }
+  unloadHolders(result, options.adapter, put)
   // A weight that another layer shares (a tied head) is still in use.
   const inUse = new Set(result.parameters())
   for (const parameter of before) {

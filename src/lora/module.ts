@@ -3,13 +3,21 @@
 
 import { LowrankError } from '../core/errors.ts'
 import { isRecording } from '../core/op.ts'
+import type { Parameter } from '../core/parameter.ts'
 import { nextDraw } from '../core/random_state.ts'
 import type { Tensor } from '../core/tensor.ts'
 import type { Adaptable } from '../nn/adaptable.ts'
-import { type Member, Module } from '../nn/module.ts'
+import type { Member } from '../nn/module.ts'
 import type { LowRank, RowRange } from '../ops/lora_linear.ts'
 import { type AdapterSelection, BASE_NAME, chosenAdapters, namesOf, rowAdapters } from './active.ts'
-import { type LoraState, stateEntries, updatesOf } from './state.ts'
+import { Holder } from './holder.ts'
+import {
+  type LoraState,
+  stateEntries,
+  stateParameters,
+  trainedParameters,
+  updatesOf,
+} from './state.ts'
 import type { Variant } from './variant.ts'
 
 /** Which adapters one call uses; the default ones if both are absent. */
@@ -31,11 +39,9 @@ export interface LoraCall {
  * console.log(layer.forward(x).shape, layer.trainable().length) // [1, 3] 2
  * ```
  */
-export class LoraModule<L extends Adaptable = Adaptable> extends Module {
+export class LoraModule<L extends Adaptable = Adaptable> extends Holder {
   readonly base: L
   readonly adapters: Map<string, LoraState> = new Map()
-  /** The adapters a call uses unless it names others. */
-  active: readonly string[] = []
   /** W + Σ s·B·A as a plain layer, while merged. */
   merged: Adaptable | undefined = undefined
   /** How often `forward` ran, for the check that every target is reached. */
@@ -62,6 +68,27 @@ export class LoraModule<L extends Adaptable = Adaptable> extends Module {
         yield [key.replace(/^[^.]*/, `$&.${name}`), parameter]
       }
     }
+  }
+
+  override names(): string[] {
+    return [...this.adapters.keys()]
+  }
+
+  #state(name: string): LoraState {
+    return this.adapters.get(name) as LoraState
+  }
+
+  override entries(name: string): [key: string, Parameter][] {
+    return stateEntries(this.base.kind, this.#state(name))
+  }
+
+  override parametersOf(name: string): { all: Parameter[]; trained: Parameter[] } {
+    const state = this.#state(name)
+    return { all: stateParameters(state), trained: trainedParameters(state) }
+  }
+
+  override remove(name: string): void {
+    this.adapters.delete(name)
   }
 
   /** The states of the adapters that a call with this selection uses, in their order. */
@@ -111,8 +138,7 @@ export class LoraModule<L extends Adaptable = Adaptable> extends Module {
   /** Each adapter's update for its own rows of the batch, in one call where that can be. */
   #forwardRows(x: Tensor, names: readonly string[]): Tensor {
     checkRows(this, x, names)
-    const stateOf = (name: string): LoraState[] =>
-      name === BASE_NAME ? [] : [this.adapters.get(name) as LoraState]
+    const stateOf = (name: string): LoraState[] => (name === BASE_NAME ? [] : [this.#state(name)])
     const used = [...new Set(names)].flatMap(name => stateOf(name).map(state => ({ name, state })))
     const split = used.find(({ state }) => state.split)?.state.split
     if (split) {
@@ -161,10 +187,10 @@ function rangesOf(name: string, names: readonly string[]): RowRange[] {
 /** Throws a `target` error unless every named adapter exists on one of the layers. */
 export function checkAdapters(
   where: string,
-  layers: readonly LoraModule[],
+  layers: readonly Holder[],
   names: readonly string[],
 ): void {
-  const known = new Set(layers.flatMap(layer => [...layer.adapters.keys()]))
+  const known = new Set(layers.flatMap(layer => layer.names()))
   for (const name of names) {
     if (!known.has(name)) {
       throw new LowrankError(

@@ -3,8 +3,10 @@
 import { countOf } from '../core/shape.ts'
 import { type Adaptable, isAdaptable } from '../nn/adaptable.ts'
 import type { Module } from '../nn/module.ts'
+import { plainPath } from './adapters.ts'
 import { type LoraConfig, type ResolvedConfig, resolveConfig, scalingOf } from './config.ts'
-import type { Extension } from './extension.ts'
+import type { Extension, PlannedPart } from './extension.ts'
+import { Holder } from './holder.ts'
 import { LoraModule } from './module.ts'
 import { ALL_LINEAR, DEFAULT_TARGETS, matchesTarget, nearMisses, patternValue } from './targets.ts'
 import type { Variant } from './variant.ts'
@@ -13,6 +15,8 @@ import type { Variant } from './variant.ts'
 export interface PlannedLayer {
   /** The layer's path in the model; empty for a model that is one layer. */
   readonly path: string
+  /** Its path now, which other adapters may have put modules into. */
+  readonly place: string
   readonly layer: Adaptable | LoraModule
   /** The kind of the layer: `linear`, `conv1d`, `embedding`, `conv2d`, or one of the user's own. */
   readonly kind: string
@@ -32,6 +36,8 @@ export interface Plan {
   /** The targets as PEFT's file states them. */
   readonly targetModules: readonly string[] | string | undefined
   readonly layers: readonly PlannedLayer[]
+  /** What the adapter has beside updates of layers. */
+  readonly parts: readonly PlannedPart[]
   /** Everything that keeps `attach` from working, as sentences. */
   readonly problems: readonly string[]
   readonly trainable: number
@@ -43,6 +49,8 @@ export interface Plan {
 export interface Described {
   /** The Hugging Face `model_type`. */
   readonly modelType?: string
+  /** The path of the embedding of the tokens. */
+  readonly inputLayer?: string
   /** The path of the layer that maps to the vocabulary: not part of `all-linear`. */
   readonly outputLayer?: string
 }
@@ -56,25 +64,22 @@ export interface PlanOptions {
   readonly extensions?: readonly Extension[]
 }
 
-interface Candidate {
+export interface Candidate {
   readonly path: string
+  /** The path in the model as it is now, which adapters may have put modules into. */
+  readonly place: string
   readonly module: Module
 }
 
-/** All modules by path; what an adapter wraps is not listed beside its wrapper. */
+/** All modules by path; what adapters stand in the place of is not listed beside them. */
 function candidatesIn(model: Module): Candidate[] {
-  const found: Candidate[] = []
-  const wrapped: string[] = []
-  for (const [path, module] of model.namedModules()) {
-    if (wrapped.some(prefix => path.startsWith(prefix))) {
-      continue
-    }
-    found.push({ path, module })
-    if (module instanceof LoraModule) {
-      wrapped.push(path === '' ? 'base_layer' : `${path}.base_layer`)
-    }
-  }
-  return found
+  return [...model.namedModules()]
+    .filter(
+      ([place, module]) =>
+        !place.split('.').includes('base_layer') &&
+        (module instanceof LoraModule || !(module instanceof Holder)),
+    )
+    .map(([place, module]) => ({ path: plainPath(place), place, module }))
 }
 
 type Target = Adaptable | LoraModule
@@ -137,7 +142,7 @@ function unmatchedTargets(
 }
 
 function plannedLayer(
-  path: string,
+  { path, place }: Candidate,
   layer: Target,
   config: ResolvedConfig,
   extensions: readonly Extension[],
@@ -148,74 +153,43 @@ function plannedLayer(
   const { A, B } = base.factorShapes(r)
   return {
     path,
+    place,
     layer,
     kind: base.kind,
     r,
     loraAlpha,
     scaling: scalingOf(r, loraAlpha, config.useRslora),
-    variant: firstOf(extensions, extension => extension.variant?.(config)),
-    frozen: firstOf(extensions, extension => extension.frozen?.(config)),
+    variant: extensions.map(extension => extension.variant?.(config)).find(Boolean),
+    frozen: extensions.map(extension => extension.frozen?.(config)).find(Boolean),
     parameters: countOf(A) + countOf(B) + (config.loraBias ? layer.outFeatures : 0),
   }
 }
 
-function firstOf<T>(
-  extensions: readonly Extension[],
-  ask: (extension: Extension) => T | undefined,
-): T | undefined {
-  for (const extension of extensions) {
-    const answer = ask(extension)
-    if (answer !== undefined) {
-      return answer
-    }
-  }
-  return undefined
-}
-
-/** Why a fresh adapter cannot start on a layer. */
-function startRefusals(
-  { path, layer, r, scaling }: PlannedLayer,
-  config: ResolvedConfig,
-  extensions: readonly Extension[],
-): string[] {
-  const start = { base: baseOf(layer), r, scaling }
-  const reasons = extensions.flatMap(extension => extension.refusal?.(config, start) ?? [])
-  return reasons.map(reason => `"${path}" ${reason}`)
-}
-
-/** Why a layer cannot take this adapter, as ends of sentences. */
-function refusals({ layer, kind, r, variant }: PlannedLayer, config: ResolvedConfig): string[] {
-  const base = baseOf(layer)
-  const { A, B } = base.factorShapes(r)
-  const found = [base.refusal, variant?.refusal?.(base)]
-  if (![...A, ...B].every(Number.isInteger)) {
-    found.push(`cannot divide a rank of ${r} into its groups (B would be [${B.join(', ')}])`)
-  }
-  if (config.loraBias && kind === 'embedding') {
-    found.push('is an embedding, which has no bias (leave loraBias out)')
-  }
-  return found.filter(reason => reason !== undefined)
-}
-
+/** Everything that keeps a layer from taking this adapter. */
 function layerProblems(
   planned: PlannedLayer,
   config: ResolvedConfig,
-  adapterName: string,
-  anyRank: boolean,
+  { adapterName = 'default', anyRank, extensions = [] }: PlanOptions,
 ): string[] {
-  const { path, layer, r } = planned
-  const problems = refusals(planned, config).map(reason => `"${path}" ${reason}`)
-  const least = Math.min(layer.inFeatures, layer.outFeatures)
+  const { layer, r, scaling, variant } = planned
+  const base = baseOf(layer)
+  const { inFeatures, outFeatures } = base
+  const reasons = [base.refusal?.(r, config.loraBias), variant?.refusal?.(base)]
+  if (!anyRank) {
+    const start = { base, r, scaling }
+    reasons.push(...extensions.map(extension => extension.refusal?.(config, start)))
+  }
+  const least = Math.min(inFeatures, outFeatures)
   if (r > least && !anyRank) {
-    problems.push(
-      `"${path}" is [${layer.outFeatures}, ${layer.inFeatures}], so a rank of ${r} is larger than ` +
-        `the layer itself (choose r of at most ${least})`,
+    reasons.push(
+      `is [${outFeatures}, ${inFeatures}], so a rank of ${r} is larger than the layer itself ` +
+        `(choose r of at most ${least})`,
     )
   }
   if (layer instanceof LoraModule && layer.adapters.has(adapterName)) {
-    problems.push(`"${path}" has an adapter "${adapterName}" already (deleteAdapter, or rename)`)
+    reasons.push(`has an adapter "${adapterName}" already (deleteAdapter, or rename)`)
   }
-  return problems
+  return reasons.filter(Boolean).map(reason => `"${planned.path}" ${reason}`)
 }
 
 function selectLayers(
@@ -251,7 +225,7 @@ function totalParameters(model: Module): number {
  * ```
  */
 export function plan(model: Module, config: LoraConfig = {}, options: PlanOptions = {}): Plan {
-  const { adapterName = 'default', anyRank = false, extensions = [] } = options
+  const { adapterName = 'default', extensions = [] } = options
   const resolved = resolveConfig(config, extensions)
   const candidates = candidatesIn(model)
   const linears = candidates.filter(isLinear)
@@ -262,30 +236,31 @@ export function plan(model: Module, config: LoraConfig = {}, options: PlanOption
     : selectLayers(resolved, targets ?? [], candidates, extensions)
   const problems = alone ? [] : unmatchedTargets(targets ?? [], candidates, linears)
   const layers: PlannedLayer[] = []
-  for (const { path, module } of selected) {
+  for (const candidate of selected) {
+    const { path, module } = candidate
     if (isTarget(module)) {
-      const planned = plannedLayer(path, module, resolved, extensions)
+      const planned = plannedLayer(candidate, module, resolved, extensions)
       layers.push(planned)
-      problems.push(...layerProblems(planned, resolved, adapterName, anyRank))
-      if (!anyRank) {
-        problems.push(...startRefusals(planned, resolved, extensions))
-      }
+      problems.push(...layerProblems(planned, resolved, options))
     } else {
       problems.push(
         `"${path}" is a ${module.constructor.name}, which cannot take an adapter ` +
-          '(Linear can; exclude it, or name its layers)',
+          '(exclude it, or name its layers)',
       )
     }
   }
-  if (layers.length === 0 && problems.length === 0) {
-    problems.push('no layer is left to adapt (does excludeModules exclude every target?)')
+  const request = { model, config: resolved, adapterName, candidates, layers, problems }
+  const parts = extensions.flatMap(extension => extension.parts?.(request) ?? [])
+  if (layers.length + parts.length + problems.length === 0) {
+    problems.push('no layer is left to adapt (all excluded?)')
   }
-  const trainable = layers.reduce((sum, layer) => sum + layer.parameters, 0)
+  const trainable = [...layers, ...parts].reduce((sum, { parameters }) => sum + parameters, 0)
   return {
     config: resolved,
     adapterName,
     targetModules: targets,
     layers,
+    parts,
     problems,
     trainable,
     total: totalParameters(model) + trainable,

@@ -29,8 +29,8 @@ export interface Adaptable extends Module {
   bias?: Parameter | undefined
   /** How a vector [out] is shaped to be multiplied into y; [out] if absent. */
   readonly perOutput?: Shape
-  /** Why the layer cannot take an update after all, as the end of a sentence. */
-  readonly refusal?: string | undefined
+  /** Why it cannot take an update of rank r, or one with a bias, as the end of a sentence. */
+  refusal?(r: number, biased: boolean): string | undefined
   factorShapes(r: number): FactorShapes
   /**
    * y with the given weight and bias in place of the layer's own, either of them perhaps absent, plus

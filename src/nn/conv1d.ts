@@ -8,7 +8,6 @@ import { Random } from '../core/rng.ts'
 import type { Shape } from '../core/shape.ts'
 import type { Tensor } from '../core/tensor.ts'
 import { type LowRank, loraLinear } from '../ops/lora_linear.ts'
-import { matmul } from '../ops/matmul.ts'
 import { transpose } from '../ops/transpose.ts'
 import type { Adaptable, FactorShapes } from './adaptable.ts'
 import type { LinearOptions } from './linear.ts'
@@ -74,7 +73,7 @@ export class Conv1D extends Module implements Adaptable {
   }
 
   project(A: Tensor, weight: Tensor): Tensor {
-    return matmul(A, weight)
+    return loraLinear(A, weight, undefined, [], { transposed: true })
   }
 
   oriented(weight: Tensor): Tensor {

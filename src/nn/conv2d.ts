@@ -115,7 +115,10 @@ export class Conv2d extends Module implements Adaptable {
     return [1, this.outChannels, 1, 1]
   }
 
-  get refusal(): string | undefined {
+  refusal(r: number): string | undefined {
+    if (r % this.groups !== 0) {
+      return `cannot divide a rank of ${r} into its ${this.groups} groups`
+    }
     const [height, width] = this.kernelSize
     const dilated = (height > 1 && this.dilation[0] > 1) || (width > 1 && this.dilation[1] > 1)
     return dilated ? 'is a dilated convolution, and PEFT gives updates no dilation' : undefined

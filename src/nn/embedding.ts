@@ -6,9 +6,7 @@ import { nextDraw } from '../core/random_state.ts'
 import { Random } from '../core/rng.ts'
 import type { Tensor, TensorOptions } from '../core/tensor.ts'
 import { embedding } from '../ops/embedding.ts'
-import { linear } from '../ops/linear.ts'
-import type { LowRank } from '../ops/lora_linear.ts'
-import { matmul } from '../ops/matmul.ts'
+import { type LowRank, loraLinear } from '../ops/lora_linear.ts'
 import { mul } from '../ops/mul.ts'
 import { transpose } from '../ops/transpose.ts'
 import type { Adaptable, FactorShapes } from './adaptable.ts'
@@ -79,17 +77,21 @@ export class Embedding extends Module implements Adaptable {
     return { A: [r, this.numEmbeddings], B: [this.embeddingDim, r] }
   }
 
+  refusal(_r: number, biased: boolean): string | undefined {
+    return biased ? 'is an embedding, which has no bias (leave loraBias out)' : undefined
+  }
+
   updated(index: Tensor, updates: readonly LowRank[], weight: Tensor | undefined): Tensor {
     const base = weight && this.#rows(index, weight)
     // Indices cannot be thinned out: there is no dropout here, as in PEFT.
     const kept = updates.map(update => ({ ...update, dropout: undefined }))
     return updatedInParts(index, kept, base, (index, { A, B, scale }) =>
-      mul(linear(this.#rows(index, transpose(A, 0, 1)), B), scale),
+      mul(loraLinear(this.#rows(index, transpose(A, 0, 1)), B, undefined, []), scale),
     )
   }
 
   project(A: Tensor, weight: Tensor): Tensor {
-    return matmul(A, weight)
+    return loraLinear(A, weight, undefined, [], { transposed: true })
   }
 
   oriented(weight: Tensor): Tensor {

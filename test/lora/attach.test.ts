@@ -1,6 +1,7 @@
-import { attach, Linear, LowrankError, manualSeed, tensor } from 'lowrank'
+import { Linear, LowrankError, manualSeed, tensor } from 'lowrank'
 import {
   adapterNames,
+  attach,
   deleteAdapter,
   disableAdapters,
   LoraModule,
@@ -136,7 +137,7 @@ describe('plan', () => {
     for (const name of [
       'r: expected',
       'loraDropout: expected',
-      'rankPattern["q"]',
+      'rankPattern: expected',
       'typo: unknown',
     ]) {
       expect(message).toContain(name)

@@ -98,12 +98,13 @@ describe('loading is strict', () => {
   })
 
   it.each([
-    ['use_dora', true, 'use_dora is true'],
-    ['bias', 'all', 'bias is "all"'],
-    ['modules_to_save', ['lm_head'], 'modules_to_save'],
+    ['use_dora', true, 'q_proj.lora_magnitude_vector'],
+    ['use_qalora', true, 'use_qalora is true'],
+    ['bias', 'some', 'bias: expected one of none, all, lora_only'],
+    ['modules_to_save', ['lm_head'], 'missing "base_model.model.lm_head.weight"'],
     ['peft_type', 'LOHA', 'peft_type: expected "LORA"'],
     ['r', 0, 'r: expected a whole number'],
-    ['target_modules', null, 'target_modules: expected'],
+    ['target_modules', [], 'target_modules: expected'],
     ['lora_alpha', 'eight', 'lora_alpha: expected a number'],
   ])('refuses %s = %j', async (key, value, part) => {
     const out = await saved()

@@ -48,7 +48,7 @@ function int32(example: Case, name: string): Tensor {
 }
 
 /** The model of a folder, under the adapter of another if one is named. */
-async function opened({ files, json }: Case, adapter?: string): Promise<Model> {
+export async function opened({ files, json }: Case, adapter?: string): Promise<Model> {
   const open = OPENERS[json.task]
   if (!open) {
     throw new Error(`expected a task of ${Object.keys(OPENERS).join(', ')}, got "${json.task}"`)

@@ -1,11 +1,10 @@
 // PEFT adapter directories, both ways: adapter_config.json and adapter_model.safetensors, with
-// PEFT's keys (`base_model.model.` + path + `.lora_A.weight`). Loading is strict: missing,
+// PEFT's keys (peft_tensors.ts). Loading is strict: missing,
 // unexpected and mis-shaped tensors are all listed, and nothing but the adapter is ever written to.
 
 import { LowrankError, throwAll } from '../../core/errors.ts'
-import type { Parameter } from '../../core/parameter.ts'
-import { formatShape, type Shape } from '../../core/shape.ts'
-import { bytesOf, fromNumbers, type StoredDType, toFloat64 } from '../../io/dtypes.ts'
+import { Parameter } from '../../core/parameter.ts'
+import { bytesOf, fromNumbers, type StoredDType } from '../../io/dtypes.ts'
 import { openSafetensors, type TensorFiles } from '../../io/safetensors.ts'
 import { encodeSafetensors, type TensorContent } from '../../io/safetensors-writer.ts'
 import {
@@ -16,19 +15,29 @@ import {
   type WriteOptions,
 } from '../../io/source.ts'
 import type { Module } from '../../nn/module.ts'
-import { adapterConfigs, adapterNames, loraLayers, setAdapter } from '../adapters.ts'
+import { activate, adapterConfigs, adapterNames, holdersIn, loraLayers } from '../adapters.ts'
 import { type Attached, applyPlan, type StateWeights } from '../attach.ts'
 import { isPlainConfig, type ResolvedConfig } from '../config.ts'
 import type { Extension } from '../extension.ts'
-import { checkAdapters, LoraModule } from '../module.ts'
+import { checkAdapters } from '../module.ts'
 import { baseOf, type Plan, type PlannedLayer, plan } from '../plan.ts'
-import { entryShapes, factorNames, stateEntries } from '../state.ts'
+import { factorNames } from '../state.ts'
 import { decodePeftConfig, encodePeftConfig, readPeftOptions } from './peft_config.ts'
+import {
+  ALONE,
+  adapterTensors,
+  carriedShapes,
+  carriedWeights,
+  expectedShapes,
+  keyOf,
+  PREFIX,
+  readFloats,
+  storedKeyIn,
+  tensorProblems,
+} from './peft_tensors.ts'
 
 export const CONFIG_FILE = 'adapter_config.json'
 export const WEIGHTS_FILE = 'adapter_model.safetensors'
-
-const PREFIX = 'base_model.model.'
 
 export interface SaveAdapterOptions extends WriteOptions {
   /** Which adapter; the only one, or the default one, if absent. */
@@ -45,20 +54,10 @@ const STORED: Readonly<Record<string, StoredDType>> = {
   bfloat16: 'BF16',
 }
 
-/**
- * The name of a layer that is the whole model, which PEFT cannot wrap: the file fits a PyTorch module
- * whose only layer is `self.linear`.
- */
-const ALONE = 'linear'
-
-function keyOf(path: string, name: string): string {
-  return `${PREFIX}${path === '' ? ALONE : path}.${name}`
-}
-
 function chosenName(model: Module, wanted: string | undefined): string {
-  const layers = loraLayers(model).map(({ layer }) => layer)
+  const holders = holdersIn(model).map(({ holder }) => holder)
   const names = adapterNames(model)
-  const active = layers.flatMap(layer => layer.active)
+  const active = holders.flatMap(holder => holder.active)
   const name = wanted ?? (names.length === 1 ? names[0] : active[0])
   if (name === undefined) {
     throw new LowrankError(
@@ -67,20 +66,8 @@ function chosenName(model: Module, wanted: string | undefined): string {
         (names.length > 0 ? '(say which: adapterName)' : '(attach one first)'),
     )
   }
-  checkAdapters('lora.saveAdapter', layers, [name])
+  checkAdapters('lora.saveAdapter', holders, [name])
   return name
-}
-
-/** The tensors of an adapter by their keys in PEFT's file, as numbers. */
-export function adapterTensors(model: Module, name: string): Map<string, Parameter> {
-  const tensors = new Map<string, Parameter>()
-  for (const { path, layer } of loraLayers(model)) {
-    const state = layer.adapters.get(name)
-    for (const [suffix, parameter] of state ? stateEntries(layer.base.kind, state) : []) {
-      tensors.set(keyOf(path, suffix), parameter)
-    }
-  }
-  return tensors
 }
 
 type EncodedTensor = TensorContent & { readonly bytes: Uint8Array }
@@ -113,18 +100,27 @@ export async function saveAdapter(
 ): Promise<void> {
   const name = chosenName(model, options.adapterName)
   await directory.checkWritable(options)
-  const dtype = STORED[options.saveDtype ?? 'float32']
+  const made = adapterConfigs(model).get(name) as ResolvedConfig
   const tensors = new Map<string, EncodedTensor>()
   for (const [key, parameter] of adapterTensors(model, name)) {
+    const dtype = STORED[options.saveDtype ?? parameter.dtype]
     tensors.set(key, await contentOf(parameter, dtype))
   }
-  const made = adapterConfigs(model).get(name) as ResolvedConfig
   const config = { ...made, targetModules: made.targetModules ?? [ALONE] }
+  const described = { ...options, fanInFanOut: isFanInFanOut(model, name) }
   const files = new Map<string, string | Uint8Array>([
-    [CONFIG_FILE, encodePeftConfig(config, options)],
+    [CONFIG_FILE, encodePeftConfig(config, described)],
     [WEIGHTS_FILE, encodeSafetensors(tensors, { format: 'pt' })],
   ])
   await directory.writeAll(files, options)
+}
+
+/** PEFT notes the orientation of the linear layer that it adapted last. */
+function isFanInFanOut(model: Module, name: string): boolean {
+  const kinds = loraLayers(model)
+    .filter(({ layer }) => layer.adapters.has(name))
+    .map(({ layer }) => layer.base.kind)
+  return kinds.findLast(kind => kind === 'linear' || kind === 'conv1d') === 'conv1d'
 }
 
 export interface LoadAdapterOptions {
@@ -149,60 +145,59 @@ async function extensionsFor(
   return [...own, ...EXTENSIONS]
 }
 
-function expectedShapes(planned: PlannedLayer, loraBias: boolean): [string, Shape][] {
-  const base = planned.layer instanceof LoraModule ? planned.layer.base : planned.layer
-  return entryShapes(base, { ...planned, loraBias }).map(([name, shape]) => [
-    keyOf(planned.path, name),
-    shape,
-  ])
-}
-
-function tensorProblems(made: Plan, files: TensorFiles): string[] {
-  const problems: string[] = []
-  const expected = new Map(
-    made.layers.flatMap(planned => expectedShapes(planned, made.config.loraBias)),
-  )
-  for (const [key, shape] of expected) {
-    const stored = files.tensors.get(key)
-    if (!stored) {
-      problems.push(`missing "${key}" ${formatShape(shape)}`)
-    } else if (formatShape(stored.shape) !== formatShape(shape)) {
-      problems.push(`"${key}" is ${formatShape(stored.shape)}, expected ${formatShape(shape)}`)
-    } else if (!['F32', 'F16', 'BF16', 'F64'].includes(stored.dtype)) {
-      problems.push(`"${key}" is ${stored.dtype}, expected floats`)
+/** Reads the tensors of a plan, by the keys that PEFT writes today. */
+async function readAll(
+  keys: Iterable<string>,
+  files: TensorFiles,
+): Promise<Map<string, Float64Array>> {
+  const storedKey = storedKeyIn(files)
+  const found = new Map<string, Float64Array>()
+  for (const key of keys) {
+    if (files.tensors.has(storedKey(key))) {
+      found.set(key, await readFloats(files, storedKey(key)))
     }
   }
-  for (const key of files.tensors.keys()) {
-    if (!expected.has(key)) {
-      problems.push(`unexpected "${key}"`)
-    }
-  }
-  return problems
+  return found
 }
 
-async function readFloats(files: TensorFiles, key: string): Promise<Float64Array> {
-  const dtype = files.tensors.get(key)?.dtype as StoredDType
-  return toFloat64(await files.read(key), dtype)
+/** The elements of one layer's adapter. */
+function weightsOf(
+  { path, kind, variant, layer }: PlannedLayer,
+  stored: ReadonlyMap<string, Float64Array>,
+): StateWeights {
+  const elements = (name: string): Float64Array => stored.get(keyOf(path, name)) as Float64Array
+  const [A, B] = factorNames(kind)
+  const extra = Object.keys(variant?.extraShapes?.(baseOf(layer)) ?? {})
+  return {
+    A: elements(A),
+    B: elements(B),
+    bias: stored.get(keyOf(path, 'lora_B.bias')),
+    extra: Object.fromEntries(extra.map(name => [name, elements(name)])),
+  }
 }
 
-async function readWeights(made: Plan, files: TensorFiles): Promise<Map<string, StateWeights>> {
-  const weights = new Map<string, StateWeights>()
-  for (const { path, kind, variant, layer } of made.layers) {
-    const base = layer instanceof LoraModule ? layer.base : layer
-    const [A, B] = factorNames(kind)
-    const read = (name: string): Promise<Float64Array> => readFloats(files, keyOf(path, name))
-    const extra: Record<string, Float64Array> = {}
-    for (const name of Object.keys(variant?.extraShapes?.(base) ?? {})) {
-      extra[name] = await read(name)
+function isSame(data: ArrayLike<number>, parameter: Parameter): boolean {
+  const own = parameter.dataSync()
+  return own.every((value, i) => value === data[i])
+}
+
+/** Weights of embedding and output layer that differ from the base's count for this adapter alone. */
+async function applyCarried(
+  model: Module,
+  { config, adapterName }: Plan,
+  stored: ReadonlyMap<string, Float64Array>,
+): Promise<void> {
+  for (const { path, key, parameter } of carriedWeights(model, config)) {
+    const data = stored.get(key)
+    if (!data || isSame(data, parameter)) {
+      continue
     }
-    weights.set(path, {
-      A: await read(A),
-      B: await read(B),
-      bias: made.config.loraBias ? await read('lora_B.bias') : undefined,
-      extra,
-    })
+    const name = key.endsWith('.bias') ? 'bias' : 'weight'
+    const { backend } = parameter
+    const own = new Parameter(data, parameter.shape, { backend, requiresGrad: false })
+    const { giveOwn } = await import('../saved_module.ts')
+    giveOwn(model, path, adapterName, name, own)
   }
-  return weights
 }
 
 /** What the adapter's start took from the base, which its file does not say. */
@@ -239,13 +234,22 @@ export async function load<M extends Module>(
   const made = plan(model, config, { adapterName, anyRank: true, extensions })
   throwAll('target', where, made.problems)
   const files = await openSafetensors(source, WEIGHTS_FILE)
-  throwAll('file', locate(source, WEIGHTS_FILE), tensorProblems(made, files))
-  const weights = await readWeights(made, files)
-  const loaded = applyPlan(model, made, planned => ({
-    ...(weights.get(planned.path) as StateWeights),
-    start: startOf(planned, made, extensions),
-  }))
-  setAdapter(loaded, made.adapterName)
+  const expected = expectedShapes(made)
+  const optional = carriedShapes(model, made)
+  const problems = tensorProblems(expected, optional, files, storedKeyIn(files))
+  throwAll('file', locate(source, WEIGHTS_FILE), problems)
+  const stored = await readAll([...expected.keys(), ...optional.keys()], files)
+  const loaded = applyPlan(
+    model,
+    made,
+    planned => ({
+      ...weightsOf(planned, stored),
+      start: startOf(planned, made, extensions),
+    }),
+    new Map([...stored].map(([key, data]) => [key.slice(PREFIX.length), data])),
+  )
+  await applyCarried(loaded, made, stored)
+  activate(loaded, [made.adapterName])
   if (!options.isTrainable) {
     loaded.freeze()
   }

@@ -15,7 +15,6 @@ const NEUTRAL: Json = {
   corda_config: null,
   ensure_weight_tying: false,
   eva_config: null,
-  fan_in_fan_out: false,
   kasa_config: null,
   layer_replication: null,
   layers_pattern: null,
@@ -32,10 +31,14 @@ const NEUTRAL: Json = {
   velora_config: null,
 }
 
-/** Keys that say where a file came from or how it is to be loaded: no influence on the result. */
+/**
+ * Keys that say where a file came from, how it is to be loaded, or what its layers say already: no
+ * influence on the result.
+ */
 const DESCRIPTIVE: Json = {
   auto_mapping: null,
   base_model_name_or_path: null,
+  fan_in_fan_out: false,
   inference_mode: true,
   megatron_config: null,
   megatron_core: 'megatron.core',
@@ -45,24 +48,43 @@ const DESCRIPTIVE: Json = {
 }
 
 /** The keys that are options here, by their name in `LoraConfig`. */
-const OPTIONS: Readonly<Record<string, keyof ResolvedConfig>> = {
+const OPTIONS: Readonly<Record<string, keyof LoraConfig>> = {
   alpha_pattern: 'alphaPattern',
+  bias: 'bias',
+  ensure_weight_tying: 'ensureWeightTying',
   exclude_modules: 'excludeModules',
   init_lora_weights: 'initLoraWeights',
+  layers_pattern: 'layersPattern',
+  layers_to_transform: 'layersToTransform',
   lora_alpha: 'loraAlpha',
   lora_bias: 'loraBias',
   lora_dropout: 'loraDropout',
+  modules_to_save: 'modulesToSave',
   r: 'r',
   rank_pattern: 'rankPattern',
   target_modules: 'targetModules',
   task_type: 'taskType',
+  trainable_token_indices: 'trainableTokenIndices',
   use_dora: 'useDora',
   use_rslora: 'useRslora',
 }
 
+const TASKS: readonly unknown[] = [
+  'SEQ_CLS',
+  'SEQ_2_SEQ_LM',
+  'CAUSAL_LM',
+  'TOKEN_CLS',
+  'QUESTION_ANS',
+  'FEATURE_EXTRACTION',
+  null,
+  undefined,
+]
+
 export interface PeftConfigOptions {
   /** What the file says its base is: a hub name or a path. */
   readonly baseModelNameOrPath?: string
+  /** Whether weights are stored as [in, out], which PEFT finds out and writes down. */
+  readonly fanInFanOut?: boolean
 }
 
 /** The text of adapter_config.json: sorted keys, two spaces, as Python's json.dumps. */
@@ -71,6 +93,7 @@ export function encodePeftConfig(config: ResolvedConfig, options: PeftConfigOpti
     ...NEUTRAL,
     ...DESCRIPTIVE,
     base_model_name_or_path: options.baseModelNameOrPath ?? null,
+    fan_in_fan_out: options.fanInFanOut ?? false,
     peft_type: 'LORA',
   }
   for (const [key, option] of Object.entries(OPTIONS)) {
@@ -90,28 +113,29 @@ function isNeutral(key: string, value: unknown): boolean {
 }
 
 function keyProblems(json: Json): string[] {
-  const problems: string[] = []
-  for (const [key, value] of Object.entries(json)) {
-    if (key in NEUTRAL && !(key in OPTIONS) && !isNeutral(key, value)) {
-      problems.push(`${key} is ${JSON.stringify(value)}, which this library cannot apply`)
-    }
-  }
-  return problems
+  return Object.keys(NEUTRAL)
+    .filter(key => !Object.hasOwn(OPTIONS, key) && !isNeutral(key, json[key]))
+    .map(key => `${key} is ${JSON.stringify(json[key])}, which this library cannot apply`)
 }
 
+/** Values for which PEFT's readers have no default, or none that they mean. */
 function requiredProblems(json: Json): string[] {
   const problems: string[] = []
-  if (json.peft_type !== 'LORA') {
-    problems.push(`peft_type: expected "LORA", got ${JSON.stringify(json.peft_type)}`)
-  }
-  if (json.target_modules === null || json.target_modules === undefined) {
-    problems.push('target_modules: expected a list or a pattern, got none')
-  }
-  for (const key of ['r', 'lora_alpha']) {
-    if (key in json && typeof json[key] !== 'number') {
-      problems.push(`${key}: expected a number, got ${JSON.stringify(json[key])}`)
+  const expect = (key: string, ok: boolean, wanted: string): void => {
+    if (!ok) {
+      problems.push(`${key}: expected ${wanted}, got ${JSON.stringify(json[key])}`)
     }
   }
+  expect('peft_type', json.peft_type === 'LORA', '"LORA"')
+  expect('task_type', TASKS.includes(json.task_type), 'a task of PEFT')
+  for (const key of ['r', 'lora_alpha', 'lora_dropout']) {
+    expect(key, !(key in json) || typeof json[key] === 'number', 'a number')
+  }
+  for (const key of ['bias', 'rank_pattern', 'alpha_pattern']) {
+    expect(key, json[key] !== null, 'a value')
+  }
+  const targets = json.target_modules as { length?: number } | null | undefined
+  expect('target_modules', targets?.length !== 0, 'names, a pattern, or null')
   return problems
 }
 
@@ -126,7 +150,9 @@ export function readPeftOptions(where: string, json: unknown): LoraConfig {
   const values = json as Json
   const config: Record<string, unknown> = {}
   for (const [key, option] of Object.entries(OPTIONS)) {
-    const absent = key in NEUTRAL ? isNeutral(key, values[key]) : (values[key] ?? null) === null
+    const absent = Object.hasOwn(NEUTRAL, key)
+      ? isNeutral(key, values[key])
+      : (values[key] ?? null) === null
     if (!absent) {
       config[option] = values[key]
     }

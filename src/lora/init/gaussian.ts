@@ -1,11 +1,22 @@
 // `gaussian`: A normal with standard deviation 1/r, B zero (Hu et al. 2021, arXiv 2106.09685,
 // section 4.1, with the scale that PEFT and the authors' code use).
 
-import type { InitContext, Initial } from './index.ts'
+import type { Extension } from '../extension.ts'
+import { contextOf, type InitContext, type Initial } from './index.ts'
 
 export function gaussian({ inFeatures, outFeatures, r, normal }: InitContext): Initial {
   return {
     A: normal('lora_A', r * inFeatures, 1 / r),
     B: () => new Float32Array(outFeatures * r),
   }
+}
+
+/** `initLoraWeights: 'gaussian'`. */
+export const gaussianStart: Extension = {
+  name: 'gaussian',
+  initialisations: ['gaussian'],
+  initialise(config, layer) {
+    const meant = config.initLoraWeights === 'gaussian' && layer.base.kind !== 'embedding'
+    return meant ? gaussian(contextOf(layer)) : undefined
+  },
 }

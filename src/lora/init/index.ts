@@ -7,7 +7,6 @@ import type { Adaptable } from '../../nn/adaptable.ts'
 import type { ResolvedConfig } from '../config.ts'
 import type { Extension } from '../extension.ts'
 import { kaiming } from './default.ts'
-import { gaussian } from './gaussian.ts'
 import { unset } from './unset.ts'
 
 export type Draw = () => ArrayLike<number>
@@ -43,7 +42,8 @@ export interface InitLayer {
   readonly stream: number
 }
 
-function contextOf(layer: InitLayer): InitContext {
+/** The sizes of a layer and its draws. */
+export function contextOf(layer: InitLayer): InitContext {
   const randomOf = (name: string): Random =>
     new Random(layer.seed, hashName(`${layer.stream}/${layer.path}/${name}`))
   const drawn = (name: string, count: number, next: (random: Random) => number): Draw => {
@@ -91,5 +91,5 @@ export function initialWeights(
   if (layer.base.kind === 'embedding') {
     return embeddingStart(context)
   }
-  return init === 'gaussian' ? gaussian(context) : kaiming(context)
+  return kaiming(context)
 }

@@ -29,6 +29,7 @@ import { sqrt } from '../../ops/sqrt.ts'
 import { sub } from '../../ops/sub.ts'
 import { sum } from '../../ops/sum.ts'
 import { transpose } from '../../ops/transpose.ts'
+import { isFlag } from '../config.ts'
 import type { Extension } from '../extension.ts'
 import { matrixUpdates } from '../merged.ts'
 import { splitRows } from '../rows.ts'
@@ -186,12 +187,8 @@ const doraVariant: Variant = {
 export const dora: Extension = {
   name: 'dora',
   options: {
-    useDora: (value, { loraBias }) => {
-      if (typeof value !== 'boolean') {
-        return 'true or false'
-      }
-      return value && loraBias ? 'not together with loraBias' : undefined
-    },
+    useDora: (value, config, extensions) =>
+      value && config.loraBias ? 'false beside loraBias' : isFlag(value, config, extensions),
   },
   variant: ({ useDora }) => (useDora ? doraVariant : undefined),
 }

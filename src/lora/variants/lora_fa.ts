@@ -2,6 +2,7 @@
 // [rows, r] is kept for backward. Source: Zhang et al. 2023, "LoRA-FA: memory-efficient low-rank
 // adaptation for large language models fine-tuning" (arXiv 2308.03303), section 3.
 
+import { isFlag } from '../config.ts'
 import type { Extension } from '../extension.ts'
 
 /** The option of LoRA-FA; PEFT has it as an optimizer, so its files do not know it. */
@@ -12,7 +13,7 @@ export interface LoraFaConfig {
 export const loraFa: Extension = {
   name: 'lora-fa',
   options: {
-    useLoraFa: value => (typeof value === 'boolean' ? undefined : 'true or false'),
+    useLoraFa: isFlag,
   },
   frozen: ({ useLoraFa }) => (useLoraFa ? 'A' : undefined),
 }

@@ -15,7 +15,7 @@ export interface CaseFiles {
 }
 
 /** JSON of a root that is no case. */
-const OTHER_JSON = /\/(manifest|package|package-lock)\.json$/
+const OTHER_JSON = /\/(manifest|fingerprint|package|package-lock)\.json$/
 
 async function filesBelow(path: string): Promise<string[]> {
   try {

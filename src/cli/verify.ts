@@ -41,7 +41,7 @@ const number = (value: number): string => (value === 0 ? '0' : value.toPrecision
 
 function textOf({ what, error, tolerance, note }: Check): string {
   const why = note === undefined ? '' : ` (${note})`
-  return Number.isFinite(error) || tolerance > 0
+  return Number.isFinite(error) || note === undefined
     ? `${what}: error ${number(error)}, tolerance ${number(tolerance)}${why}`
     : `${what}${why}`
 }

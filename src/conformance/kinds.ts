@@ -10,6 +10,7 @@ import { mergeKinds } from './merge.ts'
 import { modelKinds } from './models/index.ts'
 import { opKinds } from './ops/index.ts'
 import { optimKinds } from './optim/index.ts'
+import { randomKinds } from './random.ts'
 
 /** Every kind of case that is known; a case of another fails. */
 export const KINDS: Readonly<Record<string, CaseKind>> = {
@@ -22,4 +23,5 @@ export const KINDS: Readonly<Record<string, CaseKind>> = {
   ...modelKinds,
   ...opKinds,
   ...optimKinds,
+  ...randomKinds,
 }

@@ -6,6 +6,7 @@ import type { ByteSource } from '../io/index.ts'
 import type { Case } from './case.ts'
 import type { Check } from './compare.ts'
 import { type CasePlace, casePlaces, readPlace } from './enumerate.ts'
+import { layerHint } from './hints.ts'
 import { type Answer, type CaseKind, compareOutputs } from './kind.ts'
 import { KINDS } from './kinds.ts'
 
@@ -82,7 +83,9 @@ export async function checkCase(
   try {
     const answer = await implementation.answer(example, kind)
     const compare = kind.compare ?? compareOutputs
-    return await compare(example, answer, answer.precision ?? implementation.precision)
+    const checks = await compare(example, answer, answer.precision ?? implementation.precision)
+    const hint = checks.every(passes) ? undefined : layerHint(example, answer)
+    return hint === undefined ? checks : [failure('likely', hint), ...checks]
   } catch (error) {
     if (error instanceof NotImplemented) {
       throw error

@@ -143,7 +143,11 @@ const edits: readonly [file: string, edit: Edit, failing: string][] = [
   ['generate/processor_all.json', json => json.kept[0]++, 'generate/processor_all'],
   ['models/llama_list/case.json', json => (json.loss *= 1.001), 'models/llama_list'],
   ['models/llama_list/case.json', json => (json.losses[7] *= 1.001), 'models/llama_list'],
-  ['ops/rope_inv_freq.json', json => (json.tables.linear.attention_scaling += 1e-9), 'rope_inv_freq'],
+  [
+    'ops/rope_inv_freq.json',
+    json => (json.tables.linear.attention_scaling += 1e-9),
+    'rope_inv_freq',
+  ],
 ]
 
 describe('one changed number in the JSON', () => {

@@ -1,7 +1,7 @@
 // A family of golden cases as a suite: every case on every backend, by the rules that
 // `lowrank verify` applies.
 
-import { readdirSync } from 'node:fs'
+import { existsSync, readdirSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import {
   type Case,
@@ -16,10 +16,13 @@ import { backends } from './backends.ts'
 
 const golden = new URL('../golden/', import.meta.url)
 
+const own = new URL('../../conformance/', import.meta.url)
+
 /** The cases of a golden family; a family without any is an error. */
 export async function familyCases(family: string): Promise<Case[]> {
-  const root = directory(golden)
-  const paths = readdirSync(new URL(`${family}/`, golden), { recursive: true, encoding: 'utf8' })
+  const home = existsSync(new URL(`${family}/`, golden)) ? golden : own
+  const root = directory(home)
+  const paths = readdirSync(new URL(`${family}/`, home), { recursive: true, encoding: 'utf8' })
   const names = paths.map(path => `${family}/${path}`)
   const cases: Case[] = []
   for (const place of casePlaces(names)) {

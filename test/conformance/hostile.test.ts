@@ -2,4 +2,4 @@
 
 import { describeFamily } from '../support/conformance.ts'
 
-await describeFamily('hostile', ({ kind }) => kind === 'hostile/safetensors')
+await describeFamily('hostile')

@@ -9,6 +9,7 @@ import { existsSync, writeFileSync } from 'node:fs'
 import { arch, cpus, platform } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { measureExtras } from './extras.mjs'
 import { measure } from './measure.mjs'
 import { pythonHas } from './process.mjs'
 import { printGoals, printWorkload, writeResults } from './report.mjs'
@@ -81,6 +82,9 @@ for (const workload of WORKLOADS.filter(({ name }) => only.test(name))) {
   const measured = await measure(workload, enginesOf(workload), results.samples)
   results.workloads.push(measured)
   printWorkload(measured)
+}
+if (!options.quick && options.only === '') {
+  Object.assign(results, measureExtras())
 }
 printGoals(results)
 if (options.json) {

@@ -9,7 +9,7 @@ import { Worker } from './process.mjs'
 
 /** Seconds that a sample takes, roughly; one step where a step takes longer. */
 const SAMPLE = 0.05
-const WARM_UP = 0.3
+const WARM_UP = 1
 
 async function start(engine, workload) {
   const folder = mkdtempSync(join(tmpdir(), 'lowrank-bench-'))

@@ -8,8 +8,13 @@ import { ADAMW, SCALE } from './workloads.mjs'
 
 const here = name => fileURLToPath(new URL(name, import.meta.url))
 const python = process.env.LOWRANK_PYTHON ?? 'python3'
-const pinned = spawnSync('taskset', ['--version']).status === 0
+const canPin = spawnSync('taskset', ['--version']).status === 0
 const PROCESSOR = process.env.LOWRANK_PROCESSOR ?? '0'
+
+/** A command on one processor, where that can be said. */
+export function pinned(command) {
+  return canPin ? ['taskset', '-c', PROCESSOR, ...command] : command
+}
 
 /** Whether a Python with these packages is there. */
 export function pythonHas(...packages) {
@@ -32,7 +37,7 @@ export class Worker {
 
   constructor(engine, workload, folder) {
     const command = [...commandOf(engine), engine, workload.name, folder]
-    const [file, ...args] = pinned ? ['taskset', '-c', PROCESSOR, ...command] : command
+    const [file, ...args] = pinned(command)
     const env = { ...process.env, OMP_NUM_THREADS: '1', MKL_NUM_THREADS: '1' }
     this.#child = spawn(file, args, { env, stdio: ['pipe', 'pipe', 'pipe'] })
     this.#child.stderr.on('data', text => {

@@ -16,7 +16,16 @@ import {
   type Saved,
 } from './op.ts'
 import { Parameter } from './parameter.ts'
-import { acquire, adopt, drop, hold, inScope, refusePromise, scoped } from './scope.ts'
+import {
+  acquire,
+  adopt,
+  drop,
+  hold,
+  inScope,
+  refusePromise,
+  type Storage,
+  scoped,
+} from './scope.ts'
 import { formatShape, sameShape } from './shape.ts'
 import { type Origin, Tensor } from './tensor.ts'
 
@@ -57,10 +66,21 @@ interface Node extends Origin {
   readonly single: boolean
 }
 
-function savedTensors(saved: Saved): Tensor[] {
-  return Object.values(saved)
-    .flat()
-    .filter(value => value instanceof Tensor)
+/** Calls `act` with the tensors among what was saved; runs twice for every op, so without a copy of it. */
+function forSavedTensors(saved: Saved, act: (storage: Storage) => void): void {
+  const values = saved as Readonly<Record<string, unknown>>
+  for (const key in values) {
+    const value = values[key]
+    if (value instanceof Tensor) {
+      act(value.storage)
+    } else if (Array.isArray(value)) {
+      for (const item of value) {
+        if (item instanceof Tensor) {
+          act(item.storage)
+        }
+      }
+    }
+  }
 }
 
 class Tape implements Recorder {
@@ -77,9 +97,7 @@ class Tape implements Recorder {
     single: boolean,
   ): void {
     const node: Node = { consumed: false, op, inputs, outputs, saved, needs, single }
-    for (const kept of savedTensors(saved)) {
-      hold(kept.storage)
-    }
+    forSavedTensors(saved, hold)
     for (const output of outputs) {
       if (output.dtype !== 'int32') {
         output.requiresGrad = true
@@ -92,9 +110,7 @@ class Tape implements Recorder {
   /** Releases what a node saved and cuts its outputs off the tape. */
   consume(node: Node): void {
     node.consumed = true
-    for (const kept of savedTensors(node.saved)) {
-      drop(kept.storage)
-    }
+    forSavedTensors(node.saved, drop)
     for (const output of node.outputs) {
       output.requiresGrad = false
     }

@@ -76,6 +76,26 @@ function offsetsAt(axes: readonly Axis[], call: number, operands: number): numbe
   return offsets
 }
 
+const stepOf = (x: Tensor): number => (x.size === 1 ? 0 : 1)
+
+/** Same shapes and scalars: the case that must not cost more than its kernel, so two need no array. */
+function oneRow<K>(
+  context: OpContext<K>,
+  kernel: BroadcastKernel,
+  operands: readonly Tensor[],
+  y: Floats,
+  count: number,
+): void {
+  const [a, b] = operands
+  if (operands.length === 2) {
+    const [left, right] = [elementsOf(context, a), elementsOf(context, b)]
+    kernel(left, 0, 0, stepOf(a), right, 0, 0, stepOf(b), y, 0, 1, count)
+    return
+  }
+  const inputs = operands.flatMap(x => [elementsOf(context, x), 0, 0, stepOf(x)])
+  kernel(...inputs, y, 0, 1, count)
+}
+
 /** y of `shape` = the kernel's formula of the operands, each of which broadcasts to `shape`. */
 export function broadcastInto<K>(
   context: OpContext<K>,
@@ -85,6 +105,10 @@ export function broadcastInto<K>(
   shape: Shape,
 ): void {
   if (countOf(shape) === 0) {
+    return
+  }
+  if (operands.every(x => x.size === 1 || sameShape(x.shape, shape))) {
+    oneRow(context, kernel, operands, y, countOf(shape))
     return
   }
   const none: Axis = { size: 1, strides: operands.map(() => 0) }

@@ -2,6 +2,7 @@
 // gradient check and gives the same on every backend, and a fault planted in the backward of any op
 // is caught. Every optimizer has a golden trajectory and a place in the fingerprint.
 
+import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { reference } from '../../src/backends/reference/index.ts'
 import { OPTIMIZER_SAMPLES } from '../../src/conformance/fingerprint_optimizers.ts'
@@ -21,6 +22,7 @@ import { type AnyOp, observeOps } from '../../src/core/op.ts'
 import { Random } from '../../src/core/rng.ts'
 import { backward, step } from '../../src/core/tape.ts'
 import { type Tensor, tensor } from '../../src/core/tensor.ts'
+import * as nn from '../../src/nn/index.ts'
 import * as ops from '../../src/ops/index.ts'
 import * as optim from '../../src/optim/index.ts'
 import { backends } from '../support/backends.ts'
@@ -77,6 +79,19 @@ describe('exports', () => {
     expect(classes.filter(([, value]) => !golden.includes(value))).toEqual([])
     const sampled = Object.keys(OPTIMIZER_SAMPLES)
     expect(classes.filter(([name]) => !sampled.includes(name))).toEqual([])
+  })
+})
+
+describe('the specification', () => {
+  const page = readFileSync(new URL('../../docs/specification.md', import.meta.url), 'utf8')
+  const headings = page.match(/^### .*$/gm)?.join('\n') ?? ''
+  const classes = (module: object): string[] =>
+    Object.entries(module).flatMap(([name, value]) =>
+      typeof value === 'function' && value.prototype?.constructor === value ? [name] : [],
+    )
+
+  it.each([...names, ...classes(nn), ...classes(optim)])('has %s', name => {
+    expect(headings).toContain(`\`${name}\``)
   })
 })
 

@@ -33,6 +33,13 @@ export {
 } from './files/peft.ts'
 export { adapterTensors } from './files/peft_tensors.ts'
 export { exportPortable, SERVER_RANKS } from './files/portable.ts'
+export {
+  type BaseIdentity,
+  baseIdentity,
+  baseWarnings,
+  type Provenance,
+  saveProvenance,
+} from './files/provenance.ts'
 export type { EvaOptions } from './init/eva.ts'
 export { type AttachEvaOptions, attachEva } from './init/eva_attach.ts'
 export { type MergeAndUnloadOptions, merge, mergeAndUnload, unmerge } from './merge.ts'

@@ -66,7 +66,10 @@ function similaritySection({ layers, other }: AnalysisData): Html | undefined {
   if (other === undefined || !grids) {
     return undefined
   }
-  const look = { column: `directions of ${other}`, format: (value: number) => percent(value, 2) }
+  const look = {
+    column: 'j, directions of the other adapter',
+    format: (value: number) => percent(value, 2),
+  }
   return section(
     'similarity',
     'Similarity of two adapters',

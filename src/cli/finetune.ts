@@ -1,7 +1,7 @@
 // `lowrank finetune`: reads the options, plans, calls `finetune` of lowrank/train, and writes the
 // adapter and the report. There is no training logic here.
 
-import { rm } from 'node:fs/promises'
+import { rm, writeFile } from 'node:fs/promises'
 import { totalmem } from 'node:os'
 import { memory } from '../core/backend.ts'
 import { LowrankError } from '../core/errors.ts'
@@ -19,6 +19,7 @@ import {
   planMemory,
   predict,
   type StepReport,
+  startTrace,
   tokenizeExamples,
 } from '../train/index.ts'
 import { checkWritableFile, type LoadedModel, openModel, readExamples } from './files.ts'
@@ -187,6 +188,26 @@ async function trainOrKeep(
   }
 }
 
+/** Runs `fn` and writes where its time went, if that is asked for. */
+async function traced<T>(
+  file: string | undefined,
+  output: Output,
+  fn: () => Promise<T>,
+): Promise<T> {
+  if (file === undefined) {
+    return fn()
+  }
+  const stop = startTrace()
+  try {
+    return await fn()
+  } finally {
+    const trace = stop()
+    await writeFile(file, trace.toChromeTrace())
+    output.event('trace', { file, totals: trace.totals })
+    output.text(`${trace}\nTrace:   ${file}`)
+  }
+}
+
 function summary(model: CausalLM, plan: MemoryPlan): object {
   const count = (list: readonly { size: number }[]): number =>
     list.reduce((sum, { size }) => sum + size, 0)
@@ -202,6 +223,9 @@ export async function runFinetune(args: FinetuneArguments, output: Output): Prom
   await target.checkWritable({ overwrite: args.overwrite })
   const report = args.report ?? reportPath(args.out)
   await checkWritableFile(report)
+  if (args.trace !== undefined) {
+    await checkWritableFile(args.trace)
+  }
   const loaded = await openModel(args.model)
   const data = await readExamples(args.data)
   const evalData = await readOptional(args.evalData)
@@ -212,7 +236,9 @@ export async function runFinetune(args: FinetuneArguments, output: Output): Prom
   const plan = planned(loaded, data, args)
   output.event('plan', summary(loaded.model, plan))
   output.text(String(plan))
-  const run = await trainOrKeep(loaded, data, evalData, args, output)
+  const run = await traced(args.trace, output, () =>
+    trainOrKeep(loaded, data, evalData, args, output),
+  )
   if (run.interrupted) {
     await saveInterrupted(run, args, output)
     return

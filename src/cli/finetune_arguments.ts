@@ -25,6 +25,7 @@ export interface FinetuneArguments {
   readonly samples: number
   readonly sampleData?: string
   readonly report?: string
+  readonly trace?: string
   readonly resume: boolean
   readonly overwrite: boolean
 }

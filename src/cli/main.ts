@@ -84,6 +84,7 @@ function finetuneCommand(program: Command): void {
     .option('--samples <n>', 'examples shown before and after in the report', countOrNone, 8)
     .option('--sample-data <file>', 'where they come from (default: --eval-data, else --data)')
     .option('--report <file>', 'where the report goes (default: beside the adapter)')
+    .option('--trace <file>', 'where the time of every op and kernel goes (Chrome trace)')
     .option('--resume', 'go on with a run that was stopped', false)
     .option('--overwrite', 'replace what is in the output directory', false)
     .action(action<FinetuneArguments>(runFinetune))

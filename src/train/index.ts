@@ -28,4 +28,12 @@ export {
 } from './options.ts'
 export { processScores, type SamplingOptions } from './sampling.ts'
 export type { DecodeOptions, EncodeOptions, Tokenizer } from './tokenizer.ts'
+export {
+  startTrace,
+  type Trace,
+  type TraceEvent,
+  type TraceKind,
+  type TraceOptions,
+  type TraceTotal,
+} from './trace.ts'
 export { trainStep } from './train_step.ts'

@@ -1,0 +1,82 @@
+// Scaled dot-product attention; formulas, strides and masks: src/ops/attention_reference.ts.
+//
+// Forward, one workgroup a query: the lanes take a block of keys, one each; the largest score and the
+// sums follow along (Milakov and Gimelshein, arXiv 1805.02867), so that scores are never stored. Then
+// the lanes share the elements of the result. Backward is three passes in which no two threads write to
+// one place: by query (attention_backward.ts), by key, by element of the mask.
+
+import { attention_backward } from './attention_backward.ts'
+import { eachElement, LANES, OPERANDS, RESULT, SCORES, SETTINGS } from './attention_text.ts'
+import type { KernelSources } from './machine.ts'
+import { LOG } from './math.ts'
+import type { Program } from './program.ts'
+import { GROUP_MAX, GROUP_SUM } from './reduction.ts'
+
+const programs: Map<number, Program> = new Map()
+
+/** The program for values of `Dv` elements, which decide how many of them a lane keeps. */
+function forwardProgram(Dv: number): Program {
+  return {
+    parameters: `${OPERANDS} ${RESULT} lse:[f32]! ${SETTINGS}`,
+    groups: ({ B, H, Tq }) => B * H * Tq,
+    size: LANES,
+    uses: [
+      ...SCORES,
+      ...LOG,
+      ...GROUP_MAX,
+      ...GROUP_SUM,
+      'var<workgroup> weights: array<f32, SIZE>;',
+    ],
+    code: /* wgsl */ `
+  let t = group % p.Tq;
+  let h = group / p.Tq % p.H;
+  let b = group / p.Tq / p.H;
+  let end = end_of_keys(t);
+  var largest = -infinity();
+  var total = 0.0;
+  ${eachElement(Dv, e => `var sum${e} = 0.0;`)}
+  for (var start = first_key(t); start < end; start += SIZE) {
+    let j = start + lane;
+    var score = -infinity();
+    if (j < end) { score = masked(capped(raw_score(b, h, t, j)), b, h, t, j); }
+    let top = max(largest, group_max(lane, score));
+    let hidden = top < -3.4028234663852886e38;
+    let weight = select(exponential(score - top), 0.0, hidden || j >= end);
+    weights[lane] = weight;
+    let sum = group_sum(lane, weight);
+    let rescale = select(exponential(largest - top), 0.0, hidden);
+    total = total * rescale + sum;
+    largest = top;
+    ${eachElement(Dv, e => `sum${e} *= rescale;`)}
+    for (var i = 0u; i < min(SIZE, end - start); i++) {
+      let at = value_at(b, h / p.group, start + i);
+      ${eachElement(Dv, (e, place) => `sum${e} += weights[i] * values[at + ${place}];`)}
+    }
+    workgroupBarrier();
+  }
+  let none = largest < -3.4028234663852886e38;
+  let to = p.yOffset + b * p.yBatch + h * p.yHead + t * p.yRow;
+  ${eachElement(
+    Dv,
+    (e, place) =>
+      `if (${place} < p.Dv) { result[to + ${place}] = select(sum${e} / total, 0.0, none); }`,
+  )}
+  if (lane == 0u) { lse[group] = select(largest + logarithm(total), infinity(), none); }`,
+  }
+}
+
+/** The place of Dv in the parameter list. */
+const DV = 33
+
+export const attentionKernels: KernelSources = {
+  attention: machine => {
+    return (...parameters) => {
+      const kept = Math.ceil((parameters[DV] as number) / LANES)
+      const program = programs.get(kept) ?? forwardProgram(kept * LANES)
+      programs.set(kept, program)
+      machine.program(program)(...parameters)
+    }
+  },
+
+  attention_backward,
+}

@@ -1,0 +1,181 @@
+// The passes of attention's gradient. Each computes scores and weights again; the first leaves for every
+// query its lse and Σ p·dp / Σ p in `statistics` for the others.
+
+import { eachElement, GRADIENTS, LANES, OPERANDS, SETTINGS, UPSTREAM } from './attention_text.ts'
+import type { KernelSource } from './machine.ts'
+import type { Argument, Program } from './program.ts'
+import { GROUP_SUM } from './reduction.ts'
+
+const BLOCKS: readonly string[] = [
+  'var<workgroup> weights: array<f32, SIZE>;',
+  'var<workgroup> slopes: array<f32, SIZE>;',
+]
+
+/** dq, one workgroup a query, the lanes sharing blocks of keys and then the elements of dq. */
+function queriesProgram(D: number): Program {
+  return {
+    parameters: `${UPSTREAM} ${OPERANDS} lse:[f32] dq:[f32]! needsQ:u32 statistics:[f32]! ${SETTINGS}`,
+    groups: ({ B, H, Tq }) => B * H * Tq,
+    size: LANES,
+    uses: [...GRADIENTS, ...GROUP_SUM, ...BLOCKS],
+    code: /* wgsl */ `
+  let t = group % p.Tq;
+  let h = group / p.Tq % p.H;
+  let b = group / p.Tq / p.H;
+  let first = first_key(t);
+  let end = end_of_keys(t);
+  let level = lse[group];
+  var along = 0.0;
+  var sum = 0.0;
+  for (var j = first + lane; j < end; j += SIZE) {
+    let pair = pair_of(b, h, t, j, level);
+    along += pair.weight * pair.dp;
+    sum += pair.weight;
+  }
+  let whole = group_sum(lane, sum);
+  let mean = group_sum(lane, along) / whole;
+  let shift = select(mean, 0.0, whole == 0.0);
+  if (lane == 0u) {
+    statistics[2u * group] = level;
+    statistics[2u * group + 1u] = shift;
+  }
+  if (p.needsQ == 0u) { return; }
+  ${eachElement(D, e => `var sum${e} = 0.0;`)}
+  for (var start = first; start < end; start += SIZE) {
+    let j = start + lane;
+    var slope = 0.0;
+    if (j < end) {
+      let pair = pair_of(b, h, t, j, level);
+      slope = p.scale * pair.weight * (pair.dp - shift) * pair.slope;
+    }
+    slopes[lane] = slope;
+    workgroupBarrier();
+    for (var i = 0u; i < min(SIZE, end - start); i++) {
+      let at = key_at(b, h / p.group, start + i);
+      ${eachElement(D, (e, place) => `sum${e} += slopes[i] * keys[at + ${place}];`)}
+    }
+    workgroupBarrier();
+  }
+  let to = query_at(b, h, t);
+  ${eachElement(D, (e, place) => `if (${place} < p.D) { dq[to + ${place}] = sum${e}; }`)}`,
+  }
+}
+
+/** dk and dv, one workgroup a key: the lanes share blocks of the queries that may see it. */
+function keysProgram(D: number, Dv: number): Program {
+  return {
+    parameters:
+      `${UPSTREAM} ${OPERANDS} statistics:[f32] dk:[f32]! needsK:u32 dv:[f32]! needsV:u32 ` +
+      SETTINGS,
+    groups: ({ B, H, group, Tk }) => B * (H / group) * Tk,
+    size: LANES,
+    uses: [...GRADIENTS, ...BLOCKS],
+    code: /* wgsl */ `
+  let j = group % p.Tk;
+  let shared_head = group / p.Tk % (p.H / p.group);
+  let b = group / p.Tk / (p.H / p.group);
+  ${eachElement(D, e => `var key_sum${e} = 0.0;`)}
+  ${eachElement(Dv, e => `var value_sum${e} = 0.0;`)}
+  let begin = select(0u, j - min(j, p.queryOffset), p.causal == 1u);
+  for (var h = shared_head * p.group; h < (shared_head + 1u) * p.group; h++) {
+    for (var start = begin; start < p.Tq; start += SIZE) {
+      let t = start + lane;
+      var weight = 0.0;
+      var slope = 0.0;
+      if (t < p.Tq && j >= first_key(t) && j < end_of_keys(t)) {
+        let row = (b * p.H + h) * p.Tq + t;
+        let pair = pair_of(b, h, t, j, statistics[2u * row]);
+        weight = pair.weight;
+        slope = p.scale * weight * (pair.dp - statistics[2u * row + 1u]) * pair.slope;
+      }
+      weights[lane] = weight;
+      slopes[lane] = slope;
+      workgroupBarrier();
+      for (var i = 0u; i < min(SIZE, p.Tq - start); i++) {
+        let from_query = query_at(b, h, start + i);
+        let from_upstream = upstream_at(b, h, start + i);
+        ${eachElement(D, (e, place) => `key_sum${e} += slopes[i] * queries[from_query + ${place}];`)}
+        ${eachElement(
+          Dv,
+          (e, place) => `value_sum${e} += weights[i] * upstream[from_upstream + ${place}];`,
+        )}
+      }
+      workgroupBarrier();
+    }
+  }
+  if (p.needsK == 1u) {
+    let to = key_at(b, shared_head, j);
+    ${eachElement(D, (e, place) => `if (${place} < p.D) { dk[to + ${place}] += key_sum${e}; }`)}
+  }
+  if (p.needsV == 1u) {
+    let to = value_at(b, shared_head, j);
+    ${eachElement(Dv, (e, place) => `if (${place} < p.Dv) { dv[to + ${place}] += value_sum${e}; }`)}
+  }`,
+  }
+}
+
+/** dmask, one thread an element, which adds up everything that the element was used for. */
+const maskProgram: Program = {
+  parameters: `${UPSTREAM} ${OPERANDS} statistics:[f32] dmask:[f32]! ${SETTINGS}`,
+  threads: ({ B, H, Tq, Tk, maskBatch, maskHead, maskRow, maskColumn }) =>
+    (maskBatch ? B : 1) * (maskHead ? H : 1) * (maskRow ? Tq : 1) * (maskColumn ? Tk : 1),
+  uses: GRADIENTS,
+  code: /* wgsl */ `
+  let bs = select(1u, p.B, p.maskBatch > 0u);
+  let hs = select(1u, p.H, p.maskHead > 0u);
+  let ts = select(1u, p.Tq, p.maskRow > 0u);
+  let js = select(1u, p.Tk, p.maskColumn > 0u);
+  let j0 = thread % js;
+  let t0 = thread / js % ts;
+  let h0 = thread / js / ts % hs;
+  let b0 = thread / js / ts / hs;
+  var sum = 0.0;
+  for (var b = b0; b < p.B; b += bs) {
+    for (var h = h0; h < p.H; h += hs) {
+      for (var t = t0; t < p.Tq; t += ts) {
+        let row = (b * p.H + h) * p.Tq + t;
+        for (var j = j0; j < p.Tk; j += js) {
+          if (j >= first_key(t) && j < end_of_keys(t)) {
+            let pair = pair_of(b, h, t, j, statistics[2u * row]);
+            sum += pair.weight * (pair.dp - statistics[2u * row + 1u]);
+          }
+        }
+      }
+    }
+  }
+  dmask[mask_at(b0, h0, t0, j0)] += sum;`,
+}
+
+const programs: Map<string, readonly [Program, Program]> = new Map()
+
+function programsFor(D: number, Dv: number): readonly [queries: Program, keys: Program] {
+  const sizes = [D, Dv].map(size => Math.ceil(size / LANES) * LANES)
+  const key = sizes.join()
+  const made = programs.get(key) ?? [queriesProgram(sizes[0]), keysProgram(sizes[0], sizes[1])]
+  programs.set(key, made)
+  return made
+}
+
+/** Places in the parameter list: the operands end, the gradients end, and what is needed of them. */
+const [LSE, DQ, DK, DV_, DMASK, NEEDS_MASK, SIZES] = [26, 27, 29, 31, 33, 34, 35]
+
+export const attention_backward: KernelSource = machine => {
+  return (...parameters) => {
+    const operands = parameters.slice(0, LSE)
+    const settings = parameters.slice(SIZES)
+    const [B, H, , Tq, , D, Dv] = settings as number[]
+    const at = (place: number): Argument[] => [parameters[place], parameters[place + 1]]
+    const [queries, keys] = programsFor(D, Dv)
+    machine.withRoom(2 * B * H * Tq, statistics => {
+      const lse = parameters[LSE]
+      machine.program(queries)(...operands, lse, ...at(DQ), statistics, ...settings)
+      if (parameters[DK + 1] === 1 || parameters[DV_ + 1] === 1) {
+        machine.program(keys)(...operands, statistics, ...at(DK), ...at(DV_), ...settings)
+      }
+      if (parameters[NEEDS_MASK] === 1) {
+        const dmask = parameters[DMASK]
+        machine.program(maskProgram)(...operands, statistics, dmask, ...settings)
+      }
+    })
+  }
+}

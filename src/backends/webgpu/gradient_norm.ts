@@ -1,0 +1,163 @@
+// The L2 norm of all gradients, the clip factor and the non-finite flag, all left in `control` (see
+// src/optim/control.ts). The reference adds up in float64, which cannot overflow; here large elements
+// are added apart, scaled by 2⁻⁷⁰ (Blue, "A portable Fortran program to find the Euclidean norm of a
+// vector", 1978): control[0] is the sum of the others, control[1] theirs.
+
+import type { KernelSources } from './machine.ts'
+import { BIT_TESTS, POW } from './math.ts'
+import type { Program } from './program.ts'
+import { GROUP_MAX, GROUP_SUM } from './reduction.ts'
+
+const SIZE = 256
+/** Elements that one workgroup adds up where there are many. */
+const SHARE = 16384
+
+const SQUARES = /* wgsl */ `
+  var small = 0.0;
+  var large = 0.0;
+  let stop = min(p.n, (group + 1u) * p.share);
+  for (var i = group * p.share + lane; i < stop; i += SIZE) {
+    let value = g[i];
+    if (abs(value) < 1e15) {
+      small += value * value;
+    } else {
+      let scaled = value * 8.470329472543003e-22;
+      large += scaled * scaled;
+    }
+  }
+  let smalls = group_sum(lane, small);
+  let larges = group_sum(lane, large);`
+
+/** Sums of squares of shares of g, into parts. */
+const squares: Program = {
+  parameters: 'g:[f32] n:u32 parts:[f32]! share:u32',
+  groups: ({ n, share }) => Math.ceil(n / share),
+  size: SIZE,
+  uses: GROUP_SUM,
+  code: /* wgsl */ `${SQUARES}
+  if (lane == 0u) { parts[2u * group] = smalls; parts[2u * group + 1u] = larges; }`,
+}
+
+const addParts: Program = {
+  parameters: 'parts:[f32] count:u32 control:[f32]!',
+  groups: () => 1,
+  size: SIZE,
+  uses: GROUP_SUM,
+  code: /* wgsl */ `
+  var small = 0.0;
+  var large = 0.0;
+  for (var i = lane; i < p.count; i += SIZE) {
+    small += parts[2u * i];
+    large += parts[2u * i + 1u];
+  }
+  let smalls = group_sum(lane, small);
+  let larges = group_sum(lane, large);
+  if (lane == 0u) { control[0] += smalls; control[1] += larges; }`,
+}
+
+/** Writes norm, factor and flag for a norm; the flag stays set if it was. */
+const CONCLUDE = /* wgsl */ `
+fn conclude(norm: f32, finite: bool) {
+  control[2] = norm;
+  control[3] = min(1.0, p.maxNorm / (norm + 1e-6));
+  if (!finite) { control[4] = 1.0; }
+}`
+
+/** The largest finite number stands for infinity, which a uniform need not carry. */
+const finite = (maxNorm: number): number => Math.min(maxNorm, 3.4e38)
+
+const end: Program = {
+  parameters: 'maxNorm:f32 control:[f32]!',
+  threads: () => 1,
+  uses: [...BIT_TESTS, CONCLUDE],
+  code: /* wgsl */ `
+  let small = sqrt(control[0]);
+  let large = sqrt(control[1]) * 1180591620717411303424.0;
+  let ratio = small / max(large, 1.0);
+  let norm = select(small, large * sqrt(1.0 + ratio * ratio), control[1] > 0.0);
+  conclude(norm, is_finite(control[0]) && is_finite(control[1]));`,
+}
+
+const powers: Program = {
+  parameters: 'g:[f32] n:u32 order:f32 largest:u32 control:[f32]!',
+  groups: () => 1,
+  size: SIZE,
+  uses: [...POW, ...GROUP_SUM, ...GROUP_MAX],
+  code: /* wgsl */ `
+  var sum = 0.0;
+  var top = 0.0;
+  var bad = 0.0;
+  for (var i = lane; i < p.n; i += SIZE) {
+    let size = abs(g[i]);
+    if (!is_finite(size)) { bad = 1.0; }
+    if (p.largest == 1u) { top = max(top, size); } else { sum += power(size, p.order); }
+  }
+  let total = group_sum(lane, sum);
+  let most = group_max(lane, top);
+  let invalid = group_max(lane, bad);
+  if (lane == 0u) {
+    control[0] = select(control[0] + total, max(control[0], most), p.largest == 1u);
+    if (invalid > 0.0) { control[0] = not_a_number(); }
+  }`,
+}
+
+const powersEnd: Program = {
+  parameters: 'inverse:f32 largest:u32 maxNorm:f32 control:[f32]!',
+  threads: () => 1,
+  uses: [...POW, CONCLUDE],
+  code: /* wgsl */ `
+  let sum = control[0];
+  let norm = select(power(sum, p.inverse), sum, p.largest == 1u);
+  conclude(norm, is_finite(sum));`,
+}
+
+const isLargest = (order: number): number => (order === Number.POSITIVE_INFINITY ? 1 : 0)
+
+export const gradientNormKernels: KernelSources = {
+  gradient_norm_begin: {
+    parameters: 'control:[f32]!',
+    threads: () => 1,
+    code: 'control[0] = 0.0; control[1] = 0.0; control[2] = 0.0; control[3] = 1.0; control[4] = 0.0;',
+  },
+
+  gradient_norm_add: machine => (g, n, control) => {
+    const parts = Math.ceil((n as number) / SHARE)
+    machine.withRoom(2 * parts, room => {
+      machine.program(squares)(g, n, room, SHARE)
+      machine.program(addParts)(room, parts, control)
+    })
+  },
+
+  gradient_norm_end: machine => (maxNorm, control) =>
+    machine.program(end)(finite(maxNorm as number), control),
+
+  flag_non_finite: {
+    parameters: 'x:[f32] n:u32 control:[f32]!',
+    threads: ({ n }) => n,
+    uses: BIT_TESTS,
+    code: 'if (!is_finite(x[thread])) { control[4] = 1.0; }',
+  },
+
+  read_norm: {
+    parameters: 'control:[f32] y:[f32]!',
+    threads: () => 1,
+    code: 'y[0] = control[2];',
+  },
+
+  clip_gradient: {
+    parameters: 'g:[f32]! n:u32 control:[f32]',
+    threads: ({ n }) => n,
+    code: 'if (control[4] == 0.0) { g[thread] *= control[3]; }',
+  },
+
+  power_norm_add: machine => (g, n, order, control) => {
+    const largest = isLargest(order as number)
+    machine.program(powers)(g, n, largest ? 1 : order, largest, control)
+  },
+
+  power_norm_end: machine => (order, maxNorm, control) => {
+    const largest = isLargest(order as number)
+    const inverse = largest ? 1 : 1 / (order as number)
+    machine.program(powersEnd)(inverse, largest, finite(maxNorm as number), control)
+  },
+}

@@ -1,0 +1,62 @@
+// Layer normalisation of rows, one workgroup a row: formulas in src/ops/layer_norm.ts.
+
+import type { KernelSources } from './machine.ts'
+import { eachColumn, GROUP_SUM } from './reduction.ts'
+
+export const layerNormKernels: KernelSources = {
+  layer_norm: {
+    parameters:
+      'x:[f32] weight:[f32] hasWeight:u32 bias:[f32] hasBias:u32 y:[f32]! mean:[f32]! rstd:[f32]! ' +
+      'rows:u32 cols:u32 eps:f32',
+    groups: ({ rows }) => rows,
+    uses: GROUP_SUM,
+    code: /* wgsl */ `
+  var sum = 0.0;
+  ${eachColumn('sum += x[at];')}
+  let m = group_sum(lane, sum) / f32(p.cols);
+  var squares = 0.0;
+  ${eachColumn('let d = x[at] - m; squares += d * d;')}
+  let r = 1.0 / sqrt(group_sum(lane, squares) / f32(p.cols) + p.eps);
+  if (lane == 0u) { mean[group] = m; rstd[group] = r; }
+  ${eachColumn(`
+    var value = (x[at] - m) * r;
+    if (p.hasWeight == 1u) { value *= weight[c]; }
+    if (p.hasBias == 1u) { value += bias[c]; }
+    y[at] = value;`)}`,
+  },
+
+  layer_norm_dx: {
+    parameters:
+      'dy:[f32] x:[f32] weight:[f32] hasWeight:u32 mean:[f32] rstd:[f32] dx:[f32]! rows:u32 cols:u32',
+    groups: ({ rows }) => rows,
+    uses: [
+      ...GROUP_SUM,
+      /* wgsl */ `
+fn upstream(at: u32, c: u32) -> f32 {
+  if (p.hasWeight == 0u) { return dy[at]; }
+  return dy[at] * weight[c];
+}`,
+    ],
+    code: /* wgsl */ `
+  let m = mean[group];
+  let r = rstd[group];
+  var sum = 0.0;
+  var along = 0.0;
+  ${eachColumn('let g = upstream(at, c); sum += g; along += g * (x[at] - m) * r;')}
+  let average = group_sum(lane, sum) / f32(p.cols);
+  let slope = group_sum(lane, along) / f32(p.cols);
+  ${eachColumn('dx[at] = r * (upstream(at, c) - average - (x[at] - m) * r * slope);')}`,
+  },
+
+  layer_norm_dweight: {
+    parameters: 'dy:[f32] x:[f32] mean:[f32] rstd:[f32] dweight:[f32]! rows:u32 cols:u32 scratch:-',
+    threads: ({ cols }) => cols,
+    code: /* wgsl */ `
+  var sum = 0.0;
+  for (var row = 0u; row < p.rows; row++) {
+    let at = row * p.cols + thread;
+    sum += dy[at] * (x[at] - mean[row]) * rstd[row];
+  }
+  dweight[thread] = sum;`,
+  },
+}

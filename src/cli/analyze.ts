@@ -10,7 +10,7 @@ import {
   type SubspaceSimilarities,
   subspaceSimilarities,
 } from '../analysis/index.ts'
-import { load, loraLayers } from '../lora/index.ts'
+import { baseWarnings, load, loraLayers } from '../lora/index.ts'
 import { loadModel } from '../models/auto.ts'
 import { directory } from '../node/index.ts'
 import type { Output } from './output.ts'
@@ -36,8 +36,11 @@ export interface LayerAnalysis extends LayerChange {
 const OWN = 'adapter'
 const OTHER = 'other'
 
-async function analyzeLayers(args: AnalyzeArguments): Promise<LayerAnalysis[]> {
+async function analyzeLayers(args: AnalyzeArguments, output: Output): Promise<LayerAnalysis[]> {
   const model = await loadModel(directory(args.model))
+  for (const warning of await baseWarnings(model, directory(args.adapter))) {
+    output.warn(warning)
+  }
   await load(model, directory(args.adapter), { adapterName: OWN })
   if (args.other !== undefined) {
     await load(model, directory(args.other), { adapterName: OTHER })
@@ -67,7 +70,7 @@ function printLayer(layer: LayerAnalysis, output: Output): void {
 }
 
 export async function runAnalyze(args: AnalyzeArguments, output: Output): Promise<void> {
-  const layers = await analyzeLayers(args)
+  const layers = await analyzeLayers(args, output)
   for (const layer of layers) {
     printLayer(layer, output)
   }

@@ -49,7 +49,7 @@ function hasCompletion(example: Example): example is CompletionExample {
 }
 
 export async function runEvaluate(args: EvaluateArguments, output: Output): Promise<void> {
-  const { model, tokenizer } = await openModel(args.model, args.adapter)
+  const { model, tokenizer } = await openModel(args.model, args.adapter, output)
   const examples = await readExamples(args.data)
   const maxTokens = model.sizes.maxPositionEmbeddings
   const tokenized = tokenizeExamples(examples, tokenizer, { maxTokens, where: args.data })

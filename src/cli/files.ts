@@ -3,20 +3,25 @@
 import { access, constants, readFile, stat } from 'node:fs/promises'
 import { basename, dirname } from 'node:path'
 import { LowrankError } from '../core/errors.ts'
-import { load } from '../lora/index.ts'
+import { baseWarnings, load } from '../lora/index.ts'
 import { loadModel } from '../models/auto.ts'
 import type { CausalLM } from '../models/index.ts'
 import { directory } from '../node/index.ts'
 import { type LoadedTokenizer, loadTokenizer } from '../tokenizer/index.ts'
 import { type Example, parseExamples } from '../train/index.ts'
+import type { Output } from './output.ts'
 
 export interface LoadedModel {
   readonly model: CausalLM
   readonly tokenizer: LoadedTokenizer
 }
 
-/** A model directory, and the adapter on it if one is given. */
-export async function openModel(path: string, adapter?: string): Promise<LoadedModel> {
+/** A model directory, and the adapter on it if one is given; warns of one made for another base. */
+export async function openModel(
+  path: string,
+  adapter?: string,
+  output?: Output,
+): Promise<LoadedModel> {
   const source = directory(path)
   const model = await loadModel(source)
   const tokenizer = await loadTokenizer(source)
@@ -29,6 +34,9 @@ export async function openModel(path: string, adapter?: string): Promise<LoadedM
   }
   if (adapter !== undefined) {
     await load(model, directory(adapter))
+    for (const warning of await baseWarnings(model, directory(adapter))) {
+      output?.warn(warning)
+    }
   }
   return { model, tokenizer }
 }

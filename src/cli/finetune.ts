@@ -6,7 +6,7 @@ import { totalmem } from 'node:os'
 import { memory } from '../core/backend.ts'
 import { LowrankError } from '../core/errors.ts'
 import { manualSeed } from '../core/random_state.ts'
-import { attach, type LoraConfig, saveAdapter } from '../lora/index.ts'
+import { attach, type LoraConfig, saveAdapter, saveProvenance } from '../lora/index.ts'
 import type { CausalLM } from '../models/index.ts'
 import { directory } from '../node/index.ts'
 import {
@@ -248,6 +248,9 @@ export async function runFinetune(args: FinetuneArguments, output: Output): Prom
     overwrite: args.overwrite,
     baseModelNameOrPath: args.model,
   })
+  if (args.provenance) {
+    await saveProvenance(loaded.model, target, { seed: args.seed })
+  }
   const after = await samplesOf(loaded, shown, args.samples)
   const { writeReport } = await import('./report/index.ts')
   await writeReport(report, { args, run, plan, peak, before, after, model: loaded.model })

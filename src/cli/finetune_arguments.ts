@@ -26,6 +26,8 @@ export interface FinetuneArguments {
   readonly sampleData?: string
   readonly report?: string
   readonly trace?: string
+  /** Whether lowrank.json goes beside the adapter. */
+  readonly provenance?: boolean
   readonly resume: boolean
   readonly overwrite: boolean
 }

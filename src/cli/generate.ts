@@ -17,7 +17,7 @@ export interface GenerateArguments {
 }
 
 export async function runGenerate(args: GenerateArguments, output: Output): Promise<void> {
-  const { model, tokenizer } = await openModel(args.model, args.adapter)
+  const { model, tokenizer } = await openModel(args.model, args.adapter, output)
   let text = ''
   for await (const piece of generate(model, tokenizer, args.prompt, args)) {
     text += piece

@@ -85,6 +85,7 @@ function finetuneCommand(program: Command): void {
     .option('--sample-data <file>', 'where they come from (default: --eval-data, else --data)')
     .option('--report <file>', 'where the report goes (default: beside the adapter)')
     .option('--trace <file>', 'where the time of every op and kernel goes (Chrome trace)')
+    .option('--provenance', 'also write lowrank.json: the base by its hash, what computed', false)
     .option('--resume', 'go on with a run that was stopped', false)
     .option('--overwrite', 'replace what is in the output directory', false)
     .action(action<FinetuneArguments>(runFinetune))

@@ -18,7 +18,7 @@ export async function runMerge(args: MergeArguments, output: Output): Promise<vo
   const { overwrite, dtype } = args
   const target = directory(args.out)
   await target.checkWritable({ overwrite })
-  const { model } = await openModel(args.model, args.adapter)
+  const { model } = await openModel(args.model, args.adapter, output)
   mergeAndUnload(model, { dtype })
   await saveModel(model, target, { overwrite, dtype, source: directory(args.model) })
   output.event('merged', { model: args.out })

@@ -2,7 +2,7 @@
 // error, a non-zero exit code and nothing written.
 
 import { execFile } from 'node:child_process'
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -157,5 +157,18 @@ describe('lowrank analyze', () => {
     const other = join(golden, 'qwen3/adapter')
     expectRefusal(await lowrank('analyze', '--model', base, '--adapter', other), 'o_proj')
     expectRefusal(await lowrank('analyze', '--model', 'gone', '--adapter', adapter), 'gone')
+  })
+})
+
+describe('lowrank.json', () => {
+  it('makes an adapter of another base a warning that says which', async () => {
+    const said = { base: { sha256: '0'.repeat(64), dtype: 'float16', parameters: 7 } }
+    cpSync(adapter, join(work, 'other'), { recursive: true })
+    writeFileSync(join(work, 'other/lowrank.json'), JSON.stringify(said))
+    const result = await lowrank('analyze', '--model', base, '--adapter', 'other')
+    expect(result.code).toBe(0)
+    const [warning] = events(result).filter(({ event }) => event === 'warning')
+    expect(warning.warning).toContain('base 000000000000… (float16, 7 parameters)')
+    clear('other')
   })
 })

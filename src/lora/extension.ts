@@ -44,8 +44,8 @@ export interface PartsRequest {
 
 export interface Extension {
   readonly name: string
-  /** The options it brings; one that is absent is not used. */
-  readonly options?: Readonly<Partial<Record<keyof LoraConfig, OptionCheck>>>
+  /** The options it brings, by name; one that is absent is not used. */
+  readonly options?: Readonly<Record<string, OptionCheck>>
   /** Whether a layer that the targets mean is meant after all. */
   readonly selects?: (path: string, config: ResolvedConfig) => boolean
   /** What the configuration asks for beside updates of layers. */

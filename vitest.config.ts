@@ -19,6 +19,10 @@ const config: ViteUserConfig = defineConfig({
         find: /^lowrank\/(reference|wasm)$/,
         replacement: source('./src/backends/$1/index.ts'),
       },
+      {
+        find: /^lowrank\/wasm-relaxed$/,
+        replacement: source('./src/backends/wasm_relaxed/index.ts'),
+      },
       { find: /^lowrank\/models\/auto$/, replacement: source('./src/models/auto.ts') },
       { find: /^lowrank\/(.*)$/, replacement: source('./src/$1/index.ts') },
     ],

@@ -15,6 +15,10 @@ import { ACCUMULATE, Job, LEAVE, RAW_STEP, RESUME, zeros } from './job'
 
 @inline
 export function multiply_add(sum: v128, x: v128, y: v128): v128 {
+  // The build for engines with relaxed SIMD: one rounding or two, as the CPU likes.
+  if (ASC_FEATURE_RELAXED_SIMD) {
+    return f32x4.relaxed_madd(x, y, sum)
+  }
   return f32x4.add(sum, f32x4.mul(x, y))
 }
 

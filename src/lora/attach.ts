@@ -47,8 +47,8 @@ function stateOf(
     loraAlpha,
     scaling,
     loraDropout: config.loraDropout,
-    A: new Parameter(A, shapes.A, options),
-    B: new Parameter(B, shapes.B, options),
+    A: new Parameter(A, shapes.A, { backend, requiresGrad: frozen !== 'A' }),
+    B: new Parameter(B, shapes.B, { backend, requiresGrad: frozen !== 'B' }),
     bias: config.loraBias
       ? new Parameter(weights.bias ?? new Float32Array(O), [O], options)
       : undefined,
@@ -95,10 +95,11 @@ export function applyPlan(
   for (const parameter of baseParameters(model)) {
     parameter.freeze()
   }
-  for (const planned of made.layers) {
+  // All of them first: a start that fails, on a weight with NaN, must leave the model as it was.
+  const starts = made.layers.map(planned => ({ planned, weights: weightsOf(planned) }))
+  for (const { planned, weights } of starts) {
     const { layer, place } = planned
     const wrapper = layer instanceof LoraModule ? layer : new LoraModule(layer)
-    const weights = weightsOf(planned)
     const state = withExtra(wrapper, stateOf(planned, made, weights, wrapper), weights)
     wrapper.adapters.set(made.adapterName, state)
     if (wrapper !== layer) {

@@ -136,7 +136,9 @@ async function findStarts<M, B>(
 function checkLayers(layers: readonly PlannedLayer[]): void {
   const problems = layers
     .filter(({ kind }) => kind !== 'linear' && kind !== 'conv1d')
-    .map(({ path, kind }) => `"${path}" is a ${kind} layer, which EVA cannot start (exclude it)`)
+    .map(
+      ({ path, kind }) => `"${path}" is of the kind ${kind}, which EVA cannot start (exclude it)`,
+    )
   throwAll('target', 'lora.attachEva', problems)
 }
 

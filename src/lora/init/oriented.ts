@@ -49,7 +49,7 @@ export function kindRefusal(
 ): string | undefined {
   return kinds.includes(kind)
     ? undefined
-    : `is a ${kind} layer, which "${name}" cannot start (exclude it, or choose another initialisation)`
+    : `is of the kind ${kind}, which "${name}" cannot start (exclude it, or choose another initialisation)`
 }
 
 /** Fills A and B up with zeros from `k` directions to rank `r`. */

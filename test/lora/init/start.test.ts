@@ -1,0 +1,245 @@
+// Starts that look at the base weight: a fresh adapter is the identity, the base's bytes stay, what is
+// saved is found again, and the plain form of it does the same over the base as it is.
+
+import fc from 'fast-check'
+import { Linear, manualSeed, Random, tensor } from 'lowrank'
+import { memoryDirectory, readJson } from 'lowrank/io'
+import {
+  attach,
+  attachEva,
+  convertToLora,
+  EXTENSIONS,
+  type LoraModule,
+  load,
+  loraLayers,
+  mergedLayer,
+  saveAdapter,
+} from 'lowrank/lora'
+import { Conv1D, Conv2d, Embedding } from 'lowrank/nn'
+import { describe, expect, it } from 'vitest'
+import { scaledError } from '../../support/fixture.ts'
+import { tinyLlama } from '../../support/models.ts'
+
+const TAKEN = ['pissa', 'pissa_niter_2', 'olora'] as const
+const IDENTITIES = [...TAKEN, 'orthogonal', 'mica'] as const
+
+function layerOf(I: number, O: number, seed: number): Linear {
+  manualSeed(seed)
+  return new Linear(I, O)
+}
+
+function rows(seed: number, count: number, width: number) {
+  const random = new Random(seed)
+  return tensor(
+    Array.from({ length: count * width }, () => random.normal()),
+    [count, width],
+  )
+}
+
+/** Moves A and B away from where they started. */
+function train(layer: LoraModule, seed: number): void {
+  const random = new Random(seed)
+  for (const { A, B } of layer.adapters.values()) {
+    for (const factor of [A, B]) {
+      factor.replace(factor.dataSync().map(value => value + 0.3 * random.normal()))
+    }
+  }
+}
+
+describe.each(IDENTITIES)('%s', init => {
+  it('changes neither the output nor the bytes of the base', () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 2, max: 9 }),
+        fc.integer({ min: 2, max: 9 }),
+        fc.nat(1000),
+        (I, O, seed) => {
+          const plain = layerOf(I, O, seed)
+          const before = plain.weight.dataSync().slice()
+          const x = rows(seed, 3, I)
+          const want = plain.forward(x).dataSync()
+          const layer = attach(plain, { r: 2, loraAlpha: 3, initLoraWeights: init })
+          // Terms of the size of W·x come and go in float32, up to 9 of them.
+          expect(scaledError(layer.forward(x).dataSync(), want)).toBeLessThan(1e-5)
+          expect(layer.base.weight.dataSync()).toEqual(before)
+        },
+      ),
+      { numRuns: 30 },
+    )
+  })
+
+  it('serves Conv1D as the linear layer with the same matrix', () => {
+    const linear = layerOf(6, 4, 1)
+    const conv = new Conv1D(6, 4)
+    const weight = linear.weight.dataSync()
+    conv.weight.replace(weight.map((_, at) => weight[(at % 4) * 6 + Math.floor(at / 4)]))
+    manualSeed(2)
+    const own = attach(linear, { r: 2, initLoraWeights: init }).adapters.get('default')!
+    manualSeed(2)
+    const other = attach(conv, { r: 2, initLoraWeights: init }).adapters.get('default')!
+    expect(other.A.dataSync()).toEqual(own.A.dataSync())
+    expect(other.B.dataSync()).toEqual(own.B.dataSync())
+  })
+
+  it('trains what it is to train', () => {
+    const layer = attach(layerOf(6, 4, 1), { r: 2, initLoraWeights: init })
+    const { A, B } = layer.adapters.get('default')!
+    expect([A.requiresGrad, B.requiresGrad]).toEqual([true, init !== 'mica'])
+    expect(layer.trainable().length).toBe(init === 'mica' ? 1 : 2)
+  })
+})
+
+describe.each(TAKEN)('%s takes its start from the base', init => {
+  it('and is read again as it was saved, with the same output', async () => {
+    const layer = attach(layerOf(7, 5, 3), { r: 2, loraAlpha: 3, initLoraWeights: init })
+    train(layer, 4)
+    const files = memoryDirectory()
+    await saveAdapter(layer, files)
+    const again = await load(layerOf(7, 5, 3), files)
+    const x = rows(5, 4, 7)
+    expect(again.forward(x).dataSync()).toEqual(layer.forward(x).dataSync())
+  })
+
+  it('and merges to what it computes', () => {
+    const layer = attach(layerOf(7, 5, 3), { r: 2, loraAlpha: 3, initLoraWeights: init })
+    train(layer, 4)
+    const x = rows(5, 4, 7)
+    const want = layer.forward(x).dataSync()
+    expect(scaledError(mergedLayer(layer).forward(x).dataSync(), want)).toBeLessThan(1e-5)
+  })
+
+  it.each([false, true])('and is converted to plain LoRA (useRslora %s)', async useRslora => {
+    const model = attach(tinyLlama(), {
+      r: 2,
+      loraAlpha: 3,
+      useRslora,
+      initLoraWeights: init,
+      rankPattern: { 'layers.0.self_attn.q_proj': 3 },
+      alphaPattern: { v_proj: 5 },
+    })
+    const base = tinyLlama()
+    for (const { layer } of loraLayers(model)) {
+      train(layer, 4)
+    }
+    const own = new Map(model.namedParameters())
+    for (const [name, parameter] of base.namedParameters()) {
+      const other = own.get(name) ?? own.get(name.replace(/(\.[a-z]+)$/, '.base_layer$1'))
+      parameter.replace(other!.dataSync())
+    }
+    const files = memoryDirectory()
+    await convertToLora(model, files)
+    const config = (await readJson(files, 'adapter_config.json')) as Record<string, unknown>
+    expect([config.r, config.init_lora_weights]).toEqual([4, true])
+    await load(base, files)
+    const ids = [[1, 5, 9, 3]]
+    const logits = (m: typeof base) => m.forward(tensor(ids.flat(), [1, 4], { dtype: 'int32' }))
+    const want = logits(model).dataSync()
+    // Float32, two blocks of sums of at most 24 products.
+    expect(scaledError(logits(base).dataSync(), want)).toBeLessThan(1e-5)
+  })
+})
+
+describe('a start that cannot be', () => {
+  it.each([
+    [() => new Embedding(8, 6), 'pissa', 'is of the kind embedding, which "pissa" cannot start'],
+    [() => new Conv2d(3, 4, [3, 3]), 'olora', 'is of the kind conv2d'],
+    [() => new Linear(6, 6), 'orthogonal', 'has r 3, while "orthogonal" takes even ranks'],
+    [() => new Linear(6, 6), 'eva', 'needs data to start by "eva" (call attachEva)'],
+  ] as const)('%s with %s is refused', (make, initLoraWeights, part) => {
+    expect(() => attach(make() as Linear, { r: 3, initLoraWeights })).toThrow(part)
+  })
+
+  it('has no scaling to divide by', () => {
+    const config = { r: 2, loraAlpha: -4, initLoraWeights: 'pissa' }
+    expect(() => attach(new Linear(6, 6), config)).toThrow('has a scaling of -2')
+  })
+
+  it('is listed for every layer before anything is changed', () => {
+    const model = tinyLlama()
+    expect(() => attach(model, { r: 3, initLoraWeights: 'orthogonal' })).toThrow('4 problems')
+    expect(loraLayers(model)).toEqual([])
+  })
+
+  it('that fails leaves the model as it was', () => {
+    const model = tinyLlama()
+    const [, second] = model.model.layers
+    second.self_attn.v_proj.weight.replace(new Float32Array(8 * 16).fill(Number.NaN))
+    expect(() => attach(model, { r: 2, initLoraWeights: 'pissa' })).toThrow('expected finite')
+    expect(loraLayers(model)).toEqual([])
+  })
+
+  it('converts nothing that is plain already', async () => {
+    const layer = attach(new Linear(6, 6), { r: 2 })
+    await expect(convertToLora(layer, memoryDirectory())).rejects.toThrow('is plain LoRA already')
+  })
+
+  it('names every initialisation where one is misspelt', () => {
+    const names = EXTENSIONS.flatMap(({ initialisations }) => initialisations ?? [])
+    const misspelt = () => attach(new Linear(6, 6), { initLoraWeights: 'pisa' })
+    for (const name of [...names, 'gaussian'].filter(name => typeof name === 'string')) {
+      expect(misspelt).toThrow(name)
+    }
+  })
+})
+
+describe('attachEva', () => {
+  /** Batches whose first columns vary most. */
+  function batches(width: number) {
+    const random = new Random(6)
+    return Array.from({ length: 3 }, () => {
+      const values = Array.from({ length: 64 * width }, (_, at) => {
+        return random.normal() * 4 ** -(at % width)
+      })
+      return tensor(values, [64, width])
+    })
+  }
+  const forward = (model: { forward(x: never): unknown }, x: unknown) => model.forward(x as never)
+
+  it('finds the directions in which the input varies; B is zero', async () => {
+    const layer = await attachEva(new Linear(5, 4), { r: 2, loraAlpha: 6 }, batches(5), { forward })
+    const { A, B, r, scaling } = layer.adapters.get('default')!
+    expect([r, scaling]).toEqual([2, 3])
+    const a = A.dataSync()
+    expect(Math.abs(a[0])).toBeGreaterThan(0.99)
+    expect(Math.abs(a[6])).toBeGreaterThan(0.99)
+    expect(B.dataSync().every(value => value === 0)).toBe(true)
+  })
+
+  it('is saved and read with its ranks', async () => {
+    const ids = tensor(
+      Array.from({ length: 48 }, (_, i) => (i * 7) % 40),
+      [4, 12],
+      { dtype: 'int32' },
+    )
+    const other = await attachEva(tinyLlama(), { r: 2 }, [ids], { forward, rho: 2 })
+    const files = memoryDirectory()
+    await saveAdapter(other, files)
+    const config = (await readJson(files, 'adapter_config.json')) as Record<string, unknown>
+    expect(config.init_lora_weights).toBe('eva')
+    const again = await load(tinyLlama(), files)
+    const ranks = (m: typeof other) => loraLayers(m).map(({ layer }) => layer.states()[0].r)
+    expect(ranks(again)).toEqual(ranks(other))
+    expect(ranks(other).reduce((sum, r) => sum + r, 0)).toBe(8)
+  })
+
+  it('counts the rows of a mask alone', async () => {
+    const [x] = batches(5)
+    const mask = () => Array.from({ length: 64 }, (_, i) => i < 40)
+    const layer = await attachEva(new Linear(5, 4), { r: 2 }, [x], { forward, mask })
+    const kept = tensor(x.dataSync().slice(0, 200), [40, 5])
+    const other = await attachEva(new Linear(5, 4), { r: 2 }, [kept], { forward })
+    const a = (l: typeof layer) => l.adapters.get('default')!.A.dataSync()
+    expect(a(layer)).toEqual(a(other))
+  })
+
+  it('says what is wrong with batches, masks and layers', async () => {
+    const start = (options: object, data: unknown[] = batches(5)) =>
+      attachEva(new Linear(5, 4), { r: 2 }, data as never, { forward, ...options })
+    await expect(start({ mask: () => [1] })).rejects.toThrow('expected a mask of 64 rows, got 1')
+    await expect(start({ tau: 2, maxBatches: 3 })).rejects.toThrow('settle within 3 batches')
+    await expect(start({}, [])).rejects.toThrow('needs a batch of at least')
+    await expect(start({ forward: () => undefined })).rejects.toThrow('was not reached')
+    const embedding = attachEva(new Embedding(8, 6), { r: 2 }, batches(5), { forward })
+    await expect(embedding).rejects.toThrow('is of the kind embedding, which EVA cannot start')
+  })
+})

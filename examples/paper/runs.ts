@@ -1,0 +1,125 @@
+// Training runs on the bundled model: LoRA on chosen weights of every attention, judged by the held-out
+// loss. Runs are kept, so that two claims about the same run train it once.
+
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { attach, manualSeed, setBackend, type Tensor, tensor } from 'lowrank'
+import { amplification } from 'lowrank/analysis'
+import { loraLayers } from 'lowrank/lora'
+import { loadModel } from 'lowrank/models/auto'
+import { directory } from 'lowrank/node'
+import { type LoadedTokenizer, loadTokenizer } from 'lowrank/tokenizer'
+import { type CompletionExample, evaluateLoss, finetune, tokenizeExamples } from 'lowrank/train'
+import { wasm } from 'lowrank/wasm'
+
+/** How much is trained. */
+export interface Size {
+  readonly seeds: number
+  readonly epochs: number
+  readonly examples: number
+  readonly heldOut: number
+  readonly ranks: readonly number[]
+}
+
+/** Which weights are adapted, and how. */
+export interface Adapted {
+  readonly weights: readonly ('q' | 'k' | 'v' | 'o')[]
+  readonly r: number
+}
+
+export interface AdaptedLayer {
+  readonly path: string
+  readonly A: Tensor
+  /** ‖ΔW‖ / ‖Uᵀ·W·V‖ (the paper's section 7.3). */
+  readonly amplification: number
+}
+
+export interface Trained {
+  readonly loss: number
+  readonly trainable: number
+  readonly layers: readonly AdaptedLayer[]
+}
+
+export const MODEL: string = fileURLToPath(new URL('../house/model/', import.meta.url))
+const DATA = fileURLToPath(new URL('../house/data/', import.meta.url))
+
+function lines(name: string, count: number): CompletionExample[] {
+  const text = readFileSync(join(DATA, name), 'utf8').trim().split('\n')
+  const stride = Math.max(1, Math.floor(text.length / count))
+  const chosen = text.filter((_, i) => i % stride === 0).slice(0, count)
+  return chosen.map(line => JSON.parse(line))
+}
+
+/** The same for every rank, as in the paper (section 4.1): the scale is α / r. */
+const ALPHA = 16
+const RATE = 1e-2
+
+export class Runs {
+  readonly size: Size
+  readonly tokenizer: LoadedTokenizer
+  readonly #done = new Map<string, Trained>()
+
+  constructor(size: Size, tokenizer: LoadedTokenizer) {
+    this.size = size
+    this.tokenizer = tokenizer
+  }
+
+  static async of(size: Size): Promise<Runs> {
+    return new Runs(size, await loadTokenizer(directory(MODEL)))
+  }
+
+  get seeds(): number[] {
+    return Array.from({ length: this.size.seeds }, (_, i) => i + 1)
+  }
+
+  /** The runs of all seeds. */
+  async all(adapted: Adapted): Promise<Trained[]> {
+    const runs: Trained[] = []
+    for (const seed of this.seeds) {
+      runs.push(await this.one(adapted, seed))
+    }
+    return runs
+  }
+
+  async one(adapted: Adapted, seed: number): Promise<Trained> {
+    const key = `${adapted.weights.join('')} ${adapted.r} ${seed}`
+    const known = this.#done.get(key)
+    if (known) {
+      return known
+    }
+    const run = await this.#train(adapted, seed)
+    this.#done.set(key, run)
+    process.stderr.write(`${key}: ${run.loss.toFixed(4)}\n`)
+    return run
+  }
+
+  async #train({ weights, r }: Adapted, seed: number): Promise<Trained> {
+    setBackend(wasm())
+    manualSeed(seed)
+    const model = await loadModel(directory(MODEL))
+    const targetModules = weights.map(weight => `${weight}_proj`)
+    attach(model, { r, loraAlpha: ALPHA, targetModules })
+    const { examples, epochs, heldOut } = this.size
+    await finetune(model, {
+      tokenizer: this.tokenizer,
+      data: lines('train.jsonl', examples),
+      epochs,
+      batchSize: 16,
+      lr: RATE,
+      schedule: 'cosine',
+      seed,
+    })
+    const held = tokenizeExamples(lines('held-out.jsonl', heldOut), this.tokenizer, {
+      maxTokens: model.sizes.maxPositionEmbeddings,
+    })
+    const loss = await evaluateLoss(model, held)
+    const layers: AdaptedLayer[] = []
+    for (const { path, layer } of loraLayers(model)) {
+      const { A } = layer.states()[0]
+      const { factor } = await amplification(layer)
+      layers.push({ path, A: tensor(await A.data(), A.shape), amplification: factor })
+    }
+    return { loss, trainable: model.trainable().reduce((n, { size }) => n + size, 0), layers }
+  }
+}

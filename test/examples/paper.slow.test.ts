@@ -1,0 +1,31 @@
+// The claims of the paper run from start to end, at their smallest, and say something about each.
+
+import { execFileSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { expect, it } from 'vitest'
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+
+it('npm run paper -- --quick', () => {
+  const printed = execFileSync('npx', ['tsx', 'examples/paper/paper.ts', '--quick'], {
+    cwd: root,
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'ignore'],
+  })
+  const verdicts = printed.trim().split('\n')
+  expect(verdicts.length).toBe(9)
+  for (const line of verdicts) {
+    expect(line).toMatch(/^(holds|does not hold at this size|cannot be checked on a CPU): /)
+  }
+  // These are about the program, not about what a model learns.
+  expect(verdicts).toContainEqual(expect.stringMatching(/^holds: The parameter formula/))
+  expect(verdicts).toContainEqual(expect.stringMatching(/^holds: Amplification/))
+  const page = readFileSync(`${root}/out/paper.md`, 'utf8')
+  expect(page).toContain('18.87 M')
+  expect(page).toContain('37.75 MB')
+  for (const name of ['rank', 'figure-3', 'figure-4']) {
+    expect(page).toContain(`(paper/${name}.svg)`)
+    expect(readFileSync(`${root}/out/paper/${name}.svg`, 'utf8')).toMatch(/^<svg /)
+  }
+})

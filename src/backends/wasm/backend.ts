@@ -136,6 +136,9 @@ export class WasmBackend implements Backend {
     this.#heap.resetPeak()
   }
 
+  /** There is nothing to end: the memory goes with the backend. */
+  dispose(): void {}
+
   #load(binary: Binary): void {
     try {
       Object.assign(this.#exports, this.#instantiate(binary, this.#memory))

@@ -2,8 +2,10 @@
 
 import { binary as core } from '#kernels/core'
 import type { Backend } from '../../core/backend.ts'
+import { LowrankError } from '../../core/errors.ts'
 import { WasmBackend } from './backend.ts'
 import { checkModules, instantiateFrom, type Modules } from './modules.ts'
+import { ThreadedBackend } from './threads/backend.ts'
 
 export type { Modules } from './modules.ts'
 
@@ -15,25 +17,52 @@ export interface WasmBackendOptions {
    * `lowrank/wasm/core.wasm` and so on. A family that is absent is compiled from inlined bytes.
    */
   readonly modules?: Modules
+  /**
+   * Threads, the caller's own included; 1 if absent. Rows of a product are split among them, so that
+   * the bits do not depend on their number. Pages must be cross-origin isolated.
+   */
+  readonly threads?: number
+}
+
+/** A backend of one's own, which can be told to end its threads. */
+export interface DisposableBackend extends Backend {
+  /** Ends the workers, if there are any; what is computed afterwards is computed by the caller. */
+  dispose(): void
 }
 
 /**
- * A WASM backend with a memory of its own. Throws a `backend` error where WASM is refused.
+ * A WASM backend with a memory of its own. Throws a `backend` error where WASM is refused, or where
+ * threads are asked for and cannot share memory; an `argument` error for options that do not fit.
  *
  * @example
  * ```ts
  * import { setBackend } from 'lowrank'
  * import { wasm } from 'lowrank/wasm'
  *
- * setBackend(wasm({ maximumBytes: 256 * 1024 * 1024 }))
+ * const backend = wasm({ maximumBytes: 256 * 1024 * 1024, threads: 2 })
+ * setBackend(backend)
  * setBackend(undefined)
+ * backend.dispose()
  * ```
  */
-export function wasm(options: WasmBackendOptions = {}): Backend {
-  const { modules, maximumBytes } = options
+export function wasm(options: WasmBackendOptions = {}): DisposableBackend {
+  const { modules, maximumBytes, threads = 1 } = options
+  if (threads !== 1) {
+    refuseModules(modules)
+    return new ThreadedBackend(core, threads, maximumBytes)
+  }
   if (!modules) {
     return new WasmBackend({ core, maximumBytes })
   }
   checkModules(modules)
   return new WasmBackend({ core, maximumBytes, instantiate: instantiateFrom(modules) })
+}
+
+function refuseModules(modules: Modules | undefined): void {
+  if (modules) {
+    throw new LowrankError(
+      'argument',
+      'wasm: expected modules or threads, got both (threads compile the binaries for shared memory)',
+    )
+  }
 }

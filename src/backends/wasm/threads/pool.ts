@@ -1,0 +1,234 @@
+// Threads that compute parts of one kernel call in one shared memory. The caller cuts the call into
+// chunks, takes chunks itself like every worker, and goes on when all are done: it never depends on a
+// worker being there, and never sleeps on a page's main thread. A chunk is taken by an atomic exchange
+// of one word, which numbers the work too, so that a worker which slept cannot take a chunk of work
+// that is over.
+
+import type { Binary } from '../../../core/backend.ts'
+import { LowrankError } from '../../../core/errors.ts'
+import type { Exports } from '../backend.ts'
+import * as at from './control.ts'
+import { withSharedMemory } from './shared_import.ts'
+import { spawn, type Thread } from './spawn.ts'
+import { SPLITS, type Split } from './splits.ts'
+
+type Kernel = (...operands: number[]) => number
+
+/** A module and the names of those exports that threads call. */
+interface SharedBinary {
+  readonly module: WebAssembly.Module
+  readonly names: readonly string[]
+}
+
+/** Chunks per thread: whoever is late takes fewer. */
+const SHARE = 3
+
+export class Pool {
+  readonly #count: number
+  readonly #control: SharedArrayBuffer
+  readonly #words: Int32Array
+  readonly #numbers: Float64Array
+  readonly #binaries: SharedBinary[] = []
+  #memory: WebAssembly.Memory | undefined
+  #threads: Thread[] | undefined
+  #stopped = false
+  #kernels = 0
+  #work = 0
+
+  /** `threads` counts the caller. */
+  constructor(threads: number) {
+    this.#count = threads - 1
+    this.#control = new SharedArrayBuffer(at.WORDS * 4 + at.NUMBERS * 8)
+    this.#words = new Int32Array(this.#control, 0, at.WORDS)
+    this.#numbers = new Float64Array(this.#control, at.WORDS * 4)
+  }
+
+  /** Rows, columns or elements that workers have computed so far. */
+  get computedByWorkers(): number {
+    return Atomics.load(this.#words, at.UNITS)
+  }
+
+  /** Whether workers have been asked for. */
+  get started(): boolean {
+    return this.#threads !== undefined
+  }
+
+  /** How many workers can take chunks now. */
+  get ready(): number {
+    return this.started && this.#loaded() ? this.#count : 0
+  }
+
+  /** Kernels of a binary; those that can be split hand out parts. */
+  instantiate(binary: Binary, memory: WebAssembly.Memory): Exports {
+    this.#memory = memory
+    const module = new WebAssembly.Module(withSharedMemory(bytesOf(binary)))
+    const exports = new WebAssembly.Instance(module, { env: { memory } }).exports as Exports
+    const kernels: Exports = { ...exports }
+    const names = Object.keys(exports).filter(name => name in SPLITS)
+    for (const name of names) {
+      kernels[name] = this.#handingOut(name, exports[name], this.#kernels++)
+    }
+    if (names.length > 0) {
+      const shared = { module, names }
+      this.#binaries.push(shared)
+      this.#post([shared])
+    }
+    return kernels
+  }
+
+  /** Where each worker has scratch of its own. */
+  setScratch(pointers: readonly number[]): void {
+    this.#numbers.set(pointers, at.OWN_SCRATCH)
+  }
+
+  /** Ends the workers; the caller computes alone from now on. */
+  stop(): void {
+    this.#stopped = true
+    for (const thread of this.#threads ?? []) {
+      thread.stop()
+    }
+    this.#threads = []
+  }
+
+  #handingOut(name: string, kernel: Kernel, number: number): Kernel {
+    const rule = SPLITS[name]
+    return (...operands) => {
+      const split = this.#stopped ? undefined : rule(operands)
+      if (!split || !this.#loaded()) {
+        return kernel(...operands)
+      }
+      const chunk = chunkOf(split, this.#count + 1)
+      if (chunk >= split.units) {
+        return kernel(...operands)
+      }
+      this.#run(kernel, number, operands, split, chunk)
+      return 0
+    }
+  }
+
+  /** Whether all workers have all kernels; starts them where none has been asked for. */
+  #loaded(): boolean {
+    if (!this.#threads) {
+      this.#start()
+      return false
+    }
+    const sent = Atomics.load(this.#words, at.MAIL)
+    for (let i = 0; i < this.#count; i++) {
+      if (Atomics.load(this.#words, at.LOADED + i) !== sent) {
+        return false
+      }
+    }
+    return this.#threads.length > 0
+  }
+
+  #start(): void {
+    this.#threads = []
+    try {
+      for (let i = 0; i < this.#count; i++) {
+        this.#threads.push(spawn(reason => this.#fail(reason)))
+      }
+    } catch (error) {
+      this.#fail((error as Error).message)
+      return
+    }
+    const first = { control: this.#control, memory: this.#memory }
+    this.#threads.forEach((thread, index) => {
+      thread.send({ ...first, index, binaries: this.#binaries })
+    })
+    Atomics.add(this.#words, at.MAIL, 1)
+  }
+
+  #post(binaries: readonly SharedBinary[]): void {
+    if (!this.#threads || this.#threads.length === 0) {
+      return
+    }
+    for (const thread of this.#threads) {
+      thread.send({ binaries })
+    }
+    Atomics.add(this.#words, at.MAIL, 1)
+    // Another number, so that who is about to sleep does not, and who sleeps wakes up.
+    this.#publish(0)
+  }
+
+  #fail(reason: string): void {
+    if (!this.#stopped) {
+      console.warn(`lowrank: wasm: a worker failed (${reason}); the caller computes alone`)
+      this.stop()
+    }
+  }
+
+  #publish(chunks: number): void {
+    this.#work = (this.#work + 1) & 0x3fffff
+    Atomics.store(this.#words, at.CLAIM, (this.#work << 8) | chunks)
+    if (Atomics.load(this.#words, at.SLEEPERS) > 0) {
+      Atomics.notify(this.#words, at.CLAIM)
+    }
+  }
+
+  #run(kernel: Kernel, number: number, operands: number[], split: Split, chunk: number): void {
+    const chunks = Math.ceil(split.units / chunk)
+    this.#describe(number, operands, split, chunk)
+    Atomics.store(this.#words, at.DONE, 0)
+    this.#publish(chunks)
+    const own = this.#takeChunks(kernel, operands, split, chunk)
+    while (Atomics.load(this.#words, at.DONE) < chunks - own) {
+      // Workers are in their last chunk: shorter than any way of sleeping.
+    }
+    if (Atomics.exchange(this.#words, at.FAILED, 0) > 0) {
+      throw new LowrankError('backend', 'wasm: a worker stopped in the middle of a kernel')
+    }
+  }
+
+  #describe(number: number, operands: readonly number[], split: Split, chunk: number): void {
+    const numbers = this.#numbers
+    numbers[at.KERNEL] = number
+    numbers[at.COUNT] = split.count
+    numbers[at.UNITS_LEFT] = split.units
+    numbers[at.CHUNK] = chunk
+    numbers[at.SCRATCH] = split.scratch
+    numbers[at.MOVES] = split.moves.length
+    numbers[at.OPERANDS] = operands.length
+    numbers.set(operands, at.FIRST)
+    split.moves.forEach((pair, i) => {
+      numbers.set(pair, at.FIRST + operands.length + 2 * i)
+    })
+  }
+
+  /** Computes chunks until none is left; how many. */
+  #takeChunks(kernel: Kernel, operands: readonly number[], split: Split, chunk: number): number {
+    for (let own = 0; ; ) {
+      const claim = Atomics.load(this.#words, at.CLAIM)
+      const left = claim & 255
+      if (left === 0) {
+        return own
+      }
+      if (Atomics.compareExchange(this.#words, at.CLAIM, claim, claim - 1) === claim) {
+        kernel(...partOf(operands, split, (left - 1) * chunk, chunk))
+        own++
+      }
+    }
+  }
+}
+
+function bytesOf(binary: Binary): Uint8Array {
+  if (!binary.bytes) {
+    throw new LowrankError('backend', 'wasm: threads need engines that compile at run time')
+  }
+  return binary.bytes()
+}
+
+/** Units in a chunk: every thread gets a few. */
+function chunkOf({ units, grain }: Split, threads: number): number {
+  const chunks = Math.min(at.MOST_CHUNKS, threads * SHARE)
+  return Math.ceil(units / chunks / grain) * grain
+}
+
+/** The operands of the same call for units `start` … `start + chunk − 1`. */
+function partOf(operands: readonly number[], split: Split, start: number, chunk: number): number[] {
+  const part = [...operands]
+  part[split.count] = Math.min(chunk, split.units - start)
+  for (const [operand, step] of split.moves) {
+    part[operand] += start * step
+  }
+  return part
+}

@@ -4,13 +4,14 @@ import type { Module } from '../nn/module.ts'
 import { type Attached, type AttachOptions, attachWith } from './attach.ts'
 import type { LoraConfig } from './config.ts'
 import { EXTENSIONS } from './extensions.ts'
+import { withWholeRanks } from './options/fused.ts'
 import { savedNames } from './options/modules.ts'
 import { type Plan, type PlanOptions, plan as planWith } from './plan.ts'
 
-/** The configuration with the heads that its task adds spelt out, as PEFT's file has them. */
-function withHeads(config: LoraConfig): LoraConfig {
+/** The configuration as PEFT's file would have it: heads spelt out, ranks of fused layers whole. */
+function spelt(config: LoraConfig): LoraConfig {
   const modulesToSave = savedNames(config)
-  return modulesToSave.length > 0 ? { ...config, modulesToSave } : config
+  return withWholeRanks(modulesToSave.length > 0 ? { ...config, modulesToSave } : config)
 }
 
 /**
@@ -34,7 +35,7 @@ export function attach<M extends Module>(
   options: AttachOptions = {},
 ): Attached<M> {
   const extensions = [...(options.extensions ?? []), ...EXTENSIONS]
-  return attachWith(model, withHeads(config), { ...options, extensions })
+  return attachWith(model, spelt(config), { ...options, extensions })
 }
 
 /**
@@ -52,5 +53,5 @@ export function attach<M extends Module>(
  */
 export function plan(model: Module, config: LoraConfig = {}, options: PlanOptions = {}): Plan {
   const extensions = [...(options.extensions ?? []), ...EXTENSIONS]
-  return planWith(model, withHeads(config), { ...options, extensions })
+  return planWith(model, spelt(config), { ...options, extensions })
 }

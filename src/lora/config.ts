@@ -4,6 +4,7 @@
 import { throwAll } from '../core/errors.ts'
 import type { Extension, OptionCheck } from './extension.ts'
 import type { BiasConfig } from './options/bias.ts'
+import type { FusedConfig } from './options/fused.ts'
 import type { LayersConfig } from './options/layers.ts'
 import type { ModulesConfig } from './options/modules.ts'
 import type { TokensConfig } from './options/tokens.ts'
@@ -46,6 +47,7 @@ export interface LoraConfig
   extends PlainLoraConfig,
     BiasConfig,
     DoraConfig,
+    FusedConfig,
     LayersConfig,
     LoraFaConfig,
     ModulesConfig,

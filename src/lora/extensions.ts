@@ -9,6 +9,7 @@ import { oloraStart } from './init/olora.ts'
 import { orthogonalStart } from './init/orthogonal.ts'
 import { pissaStart } from './init/pissa.ts'
 import { bias } from './options/bias.ts'
+import { fused } from './options/fused.ts'
 import { layers } from './options/layers.ts'
 import { modules } from './options/modules.ts'
 import { tokens } from './options/tokens.ts'
@@ -17,6 +18,7 @@ import { loraFa } from './variants/lora_fa.ts'
 
 export const EXTENSIONS: readonly Extension[] = [
   dora,
+  fused,
   loraFa,
   layers,
   modules,

@@ -24,6 +24,7 @@ export type { Extension, OptionCheck } from './extension.ts'
 export { EXTENSIONS } from './extensions.ts'
 export { convertToLora } from './files/convert.ts'
 export { exportGguf, type GgufOptions } from './files/gguf.ts'
+export { type HotSwapOptions, hotSwap, padRanks } from './files/hot_swap.ts'
 export { exportMlx, importMlx } from './files/mlx.ts'
 export {
   type LoadAdapterOptions,
@@ -42,7 +43,14 @@ export {
 } from './files/provenance.ts'
 export type { EvaOptions } from './init/eva.ts'
 export { type AttachEvaOptions, attachEva } from './init/eva_attach.ts'
-export { type MergeAndUnloadOptions, merge, mergeAndUnload, unmerge } from './merge.ts'
+export {
+  type MergeAndUnloadOptions,
+  type MergedReport,
+  type MergeOptions,
+  merge,
+  mergeAndUnload,
+  unmerge,
+} from './merge.ts'
 export { deltaWeight, mergedLayer } from './merged.ts'
 export { type LoraCall, LoraModule } from './module.ts'
 export type { Plan, PlannedLayer } from './plan.ts'

@@ -2,17 +2,61 @@
 // its bytes back exactly; `mergeAndUnload` is for those who will not.
 
 import type { DType } from '../core/dtype.ts'
+import { throwAll } from '../core/errors.ts'
 import type { Parameter } from '../core/parameter.ts'
+import type { Adaptable } from '../nn/adaptable.ts'
 import type { Module } from '../nn/module.ts'
 import { type AdapterSelection, namesOf } from './active.ts'
 import { adapterConfigs, loraLayers } from './adapters.ts'
 import { Holder } from './holder.ts'
-import { mergedLayer } from './merged.ts'
+import { mergeLayer } from './merged.ts'
 import { LoraModule } from './module.ts'
+
+export interface MergeOptions {
+  /** Refuses to merge where the result holds NaN or infinities, before anything is changed. */
+  readonly safe?: boolean
+}
+
+/** What merging did to one layer. */
+export interface MergedReport {
+  readonly path: string
+  readonly dtype: DType
+  /** The share of the update that rounding to half precision lost, ‖rounded − exact‖ / ‖ΔW‖; else 0. */
+  readonly rounding: number
+}
+
+interface Merged extends MergedReport {
+  readonly holder: LoraModule
+  readonly layer: Adaptable
+  isFinite(): boolean
+}
+
+function mergeAll(model: Module, selection: AdapterSelection, dtype?: DType): Merged[] {
+  return loraLayers(model).map(({ path, layer: holder }) => {
+    const merging = mergeLayer(holder, selection, dtype)
+    return { path, dtype: merging.layer.weight.dtype, holder, ...merging }
+  })
+}
+
+/** Throws a `numeric` error that lists the layers which NaN or infinities are in. */
+function checkFinite(merged: readonly Merged[]): void {
+  const wrong = merged.filter(layer => !layer.isFinite())
+  for (const { layer } of wrong.length > 0 ? merged : []) {
+    layer.dispose()
+  }
+  throwAll(
+    'numeric',
+    'lora.merge',
+    wrong.map(({ path }) => `"${path}" would hold NaN or infinities (is the adapter damaged?)`),
+  )
+}
+
+const reportOf = ({ path, dtype, rounding }: Merged): MergedReport => ({ path, dtype, rounding })
 
 /**
  * Computes W + Σ s·B·A once for every wrapped layer; calls that name no adapter use it from then on.
- * The base stays beside it: `unmerge` restores it bit for bit.
+ * The base stays beside it: `unmerge` restores it bit for bit. Returns what rounding cost. Throws a
+ * `numeric` error if `safe` is set and a result is not finite.
  *
  * @example
  * ```ts
@@ -20,16 +64,25 @@ import { LoraModule } from './module.ts'
  * import { merge, unmerge } from 'lowrank/lora'
  *
  * const layer = attach(new Linear(4, 4), { r: 2 })
- * merge(layer)
+ * const [{ dtype, rounding }] = merge(layer, 'default', { safe: true })
  * unmerge(layer)
- * console.log(layer.merged) // undefined
+ * console.log(dtype, rounding, layer.merged) // float32 0 undefined
  * ```
  */
-export function merge(model: Module, selection?: AdapterSelection): void {
-  for (const { layer } of loraLayers(model)) {
-    layer.merged?.dispose()
-    layer.merged = mergedLayer(layer, selection)
+export function merge(
+  model: Module,
+  selection?: AdapterSelection,
+  options: MergeOptions = {},
+): MergedReport[] {
+  const merged = mergeAll(model, selection)
+  if (options.safe) {
+    checkFinite(merged)
   }
+  for (const { holder, layer } of merged) {
+    holder.merged?.dispose()
+    holder.merged = layer
+  }
+  return merged.map(reportOf)
 }
 
 /** Goes back to the base and its adapters. */
@@ -40,7 +93,7 @@ export function unmerge(model: Module): void {
   }
 }
 
-export interface MergeAndUnloadOptions {
+export interface MergeAndUnloadOptions extends MergeOptions {
   readonly adapter?: AdapterSelection
   /** The dtype of the merged weights; that of each base weight if absent. */
   readonly dtype?: DType
@@ -53,9 +106,9 @@ function unloadHolders(
   put: (place: string, plain: Module) => void,
 ): void {
   const weights = new Map<Parameter, Parameter>()
-  const isHolder = (module: Module): module is Holder => module instanceof Holder
   for (;;) {
-    const [place, holder] = [...model.namedModules()].find(([, module]) => isHolder(module)) ?? []
+    const modules = [...model.namedModules()]
+    const [place, holder] = modules.find(([, module]) => module instanceof Holder) ?? []
     if (place === undefined || !(holder instanceof Holder) || !holder.unloaded) {
       return
     }
@@ -77,10 +130,16 @@ export function mergeAndUnload(model: Module, options: MergeAndUnloadOptions = {
     owner?.[0].replaceMember(owner[1], plain)
     result = owner ? model : plain
   }
-  for (const [place, layer] of [...model.namedModules()]) {
-    if (layer instanceof LoraModule) {
-      layer.merged?.dispose()
-      put(place, mergedLayer(layer, options.adapter, options.dtype))
+  const merged = mergeAll(model, options.adapter, options.dtype)
+  if (options.safe) {
+    checkFinite(merged)
+  }
+  const layers = new Map(merged.map(({ holder, layer }) => [holder as Module, layer]))
+  for (const [place, module] of [...model.namedModules()]) {
+    const layer = layers.get(module)
+    if (layer && module instanceof LoraModule) {
+      module.merged?.dispose()
+      put(place, layer)
     }
   }
   unloadHolders(result, options.adapter, put)

@@ -1,7 +1,7 @@
 // The layer that adapters on another amount to: W' = W + Σ s·B·A, b' = b + Σ s·c. Sums are formed in
 // float32, over the base widened, and rounded once.
 
-import type { DType } from '../core/dtype.ts'
+import { type DType, isHalf } from '../core/dtype.ts'
 import { LowrankError } from '../core/errors.ts'
 import { Parameter } from '../core/parameter.ts'
 import { scoped } from '../core/scope.ts'
@@ -81,6 +81,48 @@ function checkMergeable({ base }: LoraModule, states: readonly LoraState[]): voi
   }
 }
 
+/** A merged layer, and what became of the sum on the way into it. */
+export interface Merging<L extends Adaptable = Adaptable> {
+  readonly layer: L
+  /** ‖rounded − exact‖ / ‖exact − W‖: the share of the update that a half-precision weight lost. */
+  readonly rounding: number
+  /** Whether every element of the weight and bias is a number. */
+  isFinite(): boolean
+}
+
+/** Merges a layer and looks at the result; `mergedLayer` for those who need the layer alone. */
+export function mergeLayer<L extends Adaptable>(
+  layer: LoraModule<L>,
+  selection?: AdapterSelection,
+  dtype: DType = layer.base.weight.dtype,
+): Merging<L> {
+  const states = layer.states(selection)
+  checkMergeable(layer, states)
+  const wide = scoped(() => ({
+    weight: mergedWeight(layer, states),
+    bias: mergedBias(layer, states),
+  }))
+  const weight = asParameter(wide.weight, dtype)
+  const bias = wide.bias && asParameter(wide.bias, dtype)
+  return {
+    layer: layer.base.like(weight, bias) as L,
+    rounding: isHalf(dtype) ? lostShare(layer.base.weight, wide.weight, weight) : 0,
+    isFinite: () => [weight, bias].every(x => !x || x.dataSync().every(Number.isFinite)),
+  }
+}
+
+/** ‖rounded − exact‖ / ‖exact − base‖; 0 where nothing was added. */
+function lostShare(base: Tensor, exact: Tensor, rounded: Tensor): number {
+  const [before, wide, after] = [base, exact, rounded].map(x => x.dataSync())
+  let lost = 0
+  let added = 0
+  for (let i = 0; i < wide.length; i++) {
+    lost += (after[i] - wide[i]) * (after[i] - wide[i])
+    added += (wide[i] - before[i]) * (wide[i] - before[i])
+  }
+  return added > 0 ? Math.sqrt(lost / added) : 0
+}
+
 /**
  * An ordinary layer with W + Σ s·B·A for the adapters that are named, or the active ones; the wrapper
  * and its base stay as they are. The sum is formed in float32 and rounded to the base's dtype, or to
@@ -100,14 +142,7 @@ export function mergedLayer<L extends Adaptable>(
   selection?: AdapterSelection,
   dtype: DType = layer.base.weight.dtype,
 ): L {
-  const states = layer.states(selection)
-  checkMergeable(layer, states)
-  const wide = scoped(() => ({
-    weight: mergedWeight(layer, states),
-    bias: mergedBias(layer, states),
-  }))
-  const weight = asParameter(wide.weight, dtype)
-  return layer.base.like(weight, wide.bias && asParameter(wide.bias, dtype)) as L
+  return mergeLayer(layer, selection, dtype).layer
 }
 
 /** Elements as a frozen parameter of their own; those of a half-precision base keep their bits. */

@@ -150,7 +150,7 @@ export class LoraModule<L extends Adaptable = Adaptable> extends Holder {
 }
 
 /** An adapter's updates as the layer takes them; dropout acts only while a step records. */
-function activeUpdates(state: LoraState, rows?: readonly RowRange[]): LowRank[] {
+export function activeUpdates(state: LoraState, rows?: readonly RowRange[]): LowRank[] {
   const { loraDropout: p } = state
   const dropout = p > 0 && isRecording() ? { p, ...nextDraw() } : undefined
   return updatesOf(state, { dropout, rows })

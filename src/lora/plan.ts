@@ -8,7 +8,7 @@ import { type LoraConfig, type ResolvedConfig, resolveConfig, scalingOf } from '
 import type { Extension, PlannedPart } from './extension.ts'
 import { Holder } from './holder.ts'
 import { LoraModule } from './module.ts'
-import { ALL_LINEAR, DEFAULT_TARGETS, matchesTarget, nearMisses, patternValue } from './targets.ts'
+import { ALL_LINEAR, matchesTarget, nearMisses, patternValue } from './targets.ts'
 import type { Variant } from './variant.ts'
 
 /** One layer that would get an adapter. */
@@ -47,8 +47,8 @@ export interface Plan {
 
 /** What a model may say about itself, for defaults. */
 export interface Described {
-  /** The Hugging Face `model_type`. */
-  readonly modelType?: string
+  /** The layers that get updates where the configuration names none. */
+  readonly defaultTargets?: readonly string[]
   /** The path of the embedding of the tokens. */
   readonly inputLayer?: string
   /** The path of the layer that maps to the vocabulary: not part of `all-linear`. */
@@ -109,12 +109,9 @@ function spelledTargets(
   linears: readonly Candidate[],
 ): readonly string[] | string | undefined {
   const { targetModules } = config
-  const byType = model.modelType === undefined ? undefined : DEFAULT_TARGETS[model.modelType]
-  if (targetModules === undefined && byType) {
-    return byType
-  }
-  if (targetModules !== undefined && targetModules !== ALL_LINEAR) {
-    return targetModules
+  const wanted = targetModules ?? model.defaultTargets ?? ALL_LINEAR
+  if (wanted !== ALL_LINEAR) {
+    return wanted
   }
   const inner = linears.filter(({ path }) => path !== model.outputLayer)
   return [...new Set(inner.map(({ path }) => lastName(path)))].filter(name => name !== '')

@@ -39,6 +39,17 @@ export interface LoraState {
   readonly split?: SplitRows
 }
 
+/**
+ * The name of a layer that is the whole model, which PEFT cannot wrap: the file fits a PyTorch module
+ * whose only layer is `self.linear`.
+ */
+export const ALONE = 'linear'
+
+/** The name of a tensor of the module at `path` in a file, below its common prefix. */
+export function fileKey(path: string, name: string): string {
+  return `${path === '' ? ALONE : path}.${name}`
+}
+
 /** PEFT's names of A and B. */
 export function factorNames(kind: string): readonly [string, string] {
   return kind === 'embedding'

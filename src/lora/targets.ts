@@ -7,7 +7,7 @@ import { LowrankError } from '../core/errors.ts'
 export const ALL_LINEAR = 'all-linear'
 
 /**
- * PEFT's default targets by Hugging Face `model_type` (PEFT 0.21,
+ * PEFT's default targets, for the `defaultTargets` of models, by Hugging Face `model_type` (PEFT 0.21,
  * `TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING`).
  */
 export const DEFAULT_TARGETS: Readonly<Record<string, readonly string[]>> = {

@@ -28,7 +28,8 @@ export interface Tokens {
   readonly shared?: boolean
 }
 
-const KEY = 'token_adapter.trainable_tokens_delta'
+/** The name of the rows in PEFT's file. */
+export const TOKENS_KEY = 'token_adapter.trainable_tokens_delta'
 
 export class TokenModule extends Holder {
   override readonly exclusive = true
@@ -46,7 +47,7 @@ export class TokenModule extends Holder {
     yield ['original_module', this.original_module]
     for (const [name, { rows, shared }] of this.tokens) {
       if (!shared) {
-        yield [`${KEY}.${name}`, rows]
+        yield [`${TOKENS_KEY}.${name}`, rows]
       }
     }
   }
@@ -61,7 +62,7 @@ export class TokenModule extends Holder {
 
   override entries(name: string): [key: string, Parameter][] {
     const { rows, shared } = this.#tokens(name)
-    return shared ? [] : [[KEY, rows]]
+    return shared ? [] : [[TOKENS_KEY, rows]]
   }
 
   override parametersOf(name: string): { all: Parameter[]; trained: Parameter[] } {

@@ -45,7 +45,10 @@ export abstract class CausalLM extends Decoder {
     const head = this.head()
     return head instanceof Linear && !head.bias
       ? linearCrossEntropy(states, head.weight, classes)
-      : crossEntropy(head.forward(states), classes)
+      : crossEntropy(
+          this.adapted(perRow(options, rows, labels), () => head.forward(states)),
+          classes,
+        )
   }
 
   newCache(batch: number, capacity: number): DecoderCache {
@@ -58,7 +61,17 @@ export abstract class CausalLM extends Decoder {
   protected logits(hidden: Tensor, options: ForwardOptions): Tensor {
     const T = hidden.shape[1]
     const states = options.lastOnly ? slice(hidden, 1, T - 1, T) : hidden
-    return this.head().forward(states)
+    return this.adapted(options, () => this.head().forward(states))
+  }
+}
+
+/** The options of a call for rows that were chosen among all [B·T] of its batch. */
+function perRow(options: ForwardOptions, rows: readonly number[], labels: Tensor): ForwardOptions {
+  const { adapter, adapterNames } = options
+  const T = labels.shape[1]
+  return {
+    adapter,
+    adapterNames: adapterNames && rows.map(row => adapterNames[Math.floor(row / T)]),
   }
 }
 

@@ -117,7 +117,8 @@ export class SequenceClassifier extends Classifier {
     const [B, T, C] = hidden.shape
     const rows = columns.map((column, b) => b * T + column)
     const index = tensor(rows, [B], { dtype: 'int32', backend: hidden.backend })
-    return this.score.forward(indexSelect(reshape(hidden, [B * T, C]), 0, index))
+    const last = indexSelect(reshape(hidden, [B * T, C]), 0, index)
+    return this.adapted(options, () => this.score.forward(last))
   }
 
   /**
@@ -158,7 +159,7 @@ export class TokenClassifier extends Classifier {
   }
 
   override forward(inputIds: Tensor, options: ForwardOptions = {}): Tensor {
-    return this.score.forward(this.hidden(inputIds, options))
+    return this.adapted(options, () => this.score.forward(this.hidden(inputIds, options)))
   }
 
   override loss(inputIds: Tensor, labels: Tensor, options: ForwardOptions = {}): Tensor {

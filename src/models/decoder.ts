@@ -5,6 +5,7 @@ import { LowrankError } from '../core/errors.ts'
 import { formatShape } from '../core/shape.ts'
 import type { Tensor } from '../core/tensor.ts'
 import { type AdapterSelection, withAdapter, withAdapterNames } from '../lora/active.ts'
+import { DEFAULT_TARGETS } from '../lora/targets.ts'
 import type { KVCache } from '../nn/kv_cache.ts'
 import { Module } from '../nn/module.ts'
 
@@ -75,12 +76,23 @@ export abstract class Decoder extends Module {
   abstract readonly sizes: DecoderSizes
   protected abstract body(): DecoderBody
 
+  /** The layers that PEFT adapts in this family where nothing else is said. */
+  get defaultTargets(): readonly string[] | undefined {
+    return DEFAULT_TARGETS[this.modelType]
+  }
+
   /** The states below the layer on top, [B, T, C]. */
   protected hidden(inputIds: Tensor, options: ForwardOptions): Tensor {
     this.checkLength(inputIds, options.cache?.length ?? 0)
-    return withAdapter(options.adapter, () =>
-      withAdapterNames(options.adapterNames, () => this.body().forward(inputIds, options)),
-    )
+    return this.adapted(options, () => this.body().forward(inputIds, options))
+  }
+
+  /** Runs `fn` with the adapters of this call: what is below, and what is on top, needs them. */
+  protected adapted<T>(
+    { adapter, adapterNames }: Pick<ForwardOptions, 'adapter' | 'adapterNames'>,
+    fn: () => T,
+  ): T {
+    return withAdapter(adapter, () => withAdapterNames(adapterNames, fn))
   }
 
   /** Throws a `shape` error unless the tokens, cached ones included, fit the model. */

@@ -6,6 +6,7 @@
 // The layer knows nothing of who asks: what wraps it needs no code for single kinds of layers.
 
 import type { Parameter } from '../core/parameter.ts'
+import type { Draw } from '../core/random_state.ts'
 import type { Shape } from '../core/shape.ts'
 import type { Tensor } from '../core/tensor.ts'
 import type { LowRank } from '../ops/lora_linear.ts'
@@ -15,6 +16,12 @@ import type { Module } from './module.ts'
 export interface FactorShapes {
   readonly A: Shape
   readonly B: Shape
+}
+
+/** Elements of two factors, made on first use. */
+export interface FactorStart {
+  readonly A: () => ArrayLike<number>
+  readonly B: () => ArrayLike<number>
 }
 
 /** A layer that low-rank updates can run beside. */
@@ -32,6 +39,8 @@ export interface Adaptable extends Module {
   /** Why it cannot take an update of rank r, or one with a bias, as the end of a sentence. */
   refusal?(r: number, biased: boolean): string | undefined
   factorShapes(r: number): FactorShapes
+  /** A start for factors whose product is zero, if the layer wants one of its own. */
+  factorStart?(r: number, draw: Draw): FactorStart
   /**
    * y with the given weight and bias in place of the layer's own, either of them perhaps absent, plus
    * the updates. The `rows` of an update are those of the first axis of x.

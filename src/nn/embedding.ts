@@ -2,14 +2,14 @@
 // [out, in] the table is Wᵀ [C, V]: an update takes a column of A [R, V] for each index, then B [C, R].
 
 import { Parameter } from '../core/parameter.ts'
-import { nextDraw } from '../core/random_state.ts'
+import { type Draw, nextDraw } from '../core/random_state.ts'
 import { Random } from '../core/rng.ts'
 import type { Tensor, TensorOptions } from '../core/tensor.ts'
 import { embedding } from '../ops/embedding.ts'
 import { type LowRank, loraLinear } from '../ops/lora_linear.ts'
 import { mul } from '../ops/mul.ts'
 import { transpose } from '../ops/transpose.ts'
-import type { Adaptable, FactorShapes } from './adaptable.ts'
+import type { Adaptable, FactorShapes, FactorStart } from './adaptable.ts'
 import { Module } from './module.ts'
 import { updatedInParts } from './parts.ts'
 
@@ -18,6 +18,11 @@ export interface EmbeddingModuleOptions extends TensorOptions {
   readonly paddingIdx?: number
   /** What rows are multiplied by, as in Gemma; 1 if absent. */
   readonly scale?: number
+}
+
+function normals({ seed, stream }: Draw, count: number): Float32Array {
+  const random = new Random(seed, stream)
+  return Float32Array.from({ length: count }, () => random.normal())
 }
 
 /**
@@ -44,12 +49,9 @@ export class Embedding extends Module implements Adaptable {
     this.embeddingDim = embeddingDim
     this.paddingIdx = options.paddingIdx
     this.scale = options.scale ?? 1
-    const { seed, stream } = nextDraw()
-    const draw = (): Float32Array => {
-      const random = new Random(seed, stream)
-      return Float32Array.from({ length: numEmbeddings * embeddingDim }, () => random.normal())
-    }
-    this.weight = new Parameter(draw, [numEmbeddings, embeddingDim], options)
+    const draw = nextDraw()
+    const data = (): Float32Array => normals(draw, numEmbeddings * embeddingDim)
+    this.weight = new Parameter(data, [numEmbeddings, embeddingDim], options)
   }
 
   get kind(): string {
@@ -75,6 +77,14 @@ export class Embedding extends Module implements Adaptable {
 
   factorShapes(r: number): FactorShapes {
     return { A: [r, this.numEmbeddings], B: [this.embeddingDim, r] }
+  }
+
+  /** PEFT starts from A zero and B normal here, whatever else is asked for. */
+  factorStart(r: number, draw: Draw): FactorStart {
+    return {
+      A: () => new Float32Array(r * this.numEmbeddings),
+      B: () => normals(draw, this.embeddingDim * r),
+    }
   }
 
   refusal(_r: number, biased: boolean): string | undefined {

@@ -5,12 +5,12 @@ import type { Backend } from '../core/backend.ts'
 import type { DType } from '../core/dtype.ts'
 import { Parameter } from '../core/parameter.ts'
 import { nextDraw } from '../core/random_state.ts'
-import { Random } from '../core/rng.ts'
 import type { Shape } from '../core/shape.ts'
 import type { Tensor } from '../core/tensor.ts'
 import { type LowRank, loraLinear } from '../ops/lora_linear.ts'
 import type { Adaptable, FactorShapes } from './adaptable.ts'
 import { Module } from './module.ts'
+import { uniforms } from './uniform.ts'
 
 export interface LinearOptions {
   /** Whether there is a bias; true if absent. */
@@ -22,11 +22,8 @@ export interface LinearOptions {
 
 /** `count` numbers uniform in ±bound, from the next stream of the global generator. */
 export function uniformDraw(count: number, bound: number): () => Float32Array {
-  const { seed, stream } = nextDraw()
-  return () => {
-    const random = new Random(seed, stream)
-    return Float32Array.from({ length: count }, () => (random.uniform() * 2 - 1) * bound)
-  }
+  const draw = nextDraw()
+  return () => uniforms(draw, count, bound)
 }
 
 /**

@@ -21,10 +21,9 @@ import { isPlainConfig, type ResolvedConfig } from '../config.ts'
 import type { Extension } from '../extension.ts'
 import { checkAdapters } from '../module.ts'
 import { baseOf, type Plan, type PlannedLayer, plan } from '../plan.ts'
-import { factorNames } from '../state.ts'
+import { ALONE, factorNames } from '../state.ts'
 import { decodePeftConfig, encodePeftConfig, readPeftOptions } from './peft_config.ts'
 import {
-  ALONE,
   adapterTensors,
   carriedShapes,
   carriedWeights,
@@ -161,7 +160,7 @@ async function readAll(
 }
 
 /** The elements of one layer's adapter. */
-function weightsOf(
+export function weightsOf(
   { path, kind, variant, layer }: PlannedLayer,
   stored: ReadonlyMap<string, Float64Array>,
 ): StateWeights {
@@ -216,16 +215,19 @@ function startOf(
   return undefined
 }
 
-/**
- * Reads a PEFT adapter onto a model, where it becomes the default one. Strict: every missing,
- * unexpected or mis-shaped tensor is listed, and the model is changed only if there is none.
- * Throws `file`, `config` or `target` errors. A single linear layer returns its wrapper.
- */
-export async function load<M extends Module>(
-  model: M,
+/** An adapter that was read, and how it fits a model that is not changed yet. */
+export interface ReadAdapter {
+  readonly made: Plan
+  readonly stored: ReadonlyMap<string, Float64Array>
+  readonly extensions: readonly Extension[]
+}
+
+/** Reads both files and finds out whether they fit; throws if they do not. */
+export async function readAdapter(
+  model: Module,
   source: ByteSource,
-  options: LoadAdapterOptions = {},
-): Promise<Attached<M>> {
+  options: LoadAdapterOptions,
+): Promise<ReadAdapter> {
   const where = locate(source, CONFIG_FILE)
   const json = await readJson(source, CONFIG_FILE)
   const extensions = await extensionsFor(where, json, options.extensions ?? [])
@@ -239,6 +241,20 @@ export async function load<M extends Module>(
   const problems = tensorProblems(expected, optional, files, storedKeyIn(files))
   throwAll('file', locate(source, WEIGHTS_FILE), problems)
   const stored = await readAll([...expected.keys(), ...optional.keys()], files)
+  return { made, stored, extensions }
+}
+
+/**
+ * Reads a PEFT adapter onto a model, where it becomes the default one. Strict: every missing,
+ * unexpected or mis-shaped tensor is listed, and the model is changed only if there is none.
+ * Throws `file`, `config` or `target` errors. A single linear layer returns its wrapper.
+ */
+export async function load<M extends Module>(
+  model: M,
+  source: ByteSource,
+  options: LoadAdapterOptions = {},
+): Promise<Attached<M>> {
+  const { made, stored, extensions } = await readAdapter(model, source, options)
   const loaded = applyPlan(
     model,
     made,

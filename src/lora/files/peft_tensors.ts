@@ -12,20 +12,14 @@ import { adapterConfigs, holdersIn } from '../adapters.ts'
 import type { LoraConfig } from '../config.ts'
 import { LoraModule } from '../module.ts'
 import { baseOf, type Described, type Plan } from '../plan.ts'
-import { entryShapes } from '../state.ts'
+import { entryShapes, fileKey } from '../state.ts'
 import { matchesTarget } from '../targets.ts'
 
 export const PREFIX = 'base_model.model.'
 
-/**
- * The name of a layer that is the whole model, which PEFT cannot wrap: the file fits a PyTorch module
- * whose only layer is `self.linear`.
- */
-export const ALONE = 'linear'
-
 /** The key of a tensor of the module at `path`. */
 export function keyOf(path: string, name: string): string {
-  return `${PREFIX}${path === '' ? ALONE : path}.${name}`
+  return PREFIX + fileKey(path, name)
 }
 
 /** The layers whose names PEFT looks for, whatever the model calls its own. */

@@ -1,12 +1,17 @@
 // `gaussian`: A normal with standard deviation 1/r, B zero (Hu et al. 2021, arXiv 2106.09685,
 // section 4.1, with the scale that PEFT and the authors' code use).
 
+import { Random } from '../../core/rng.ts'
 import type { Extension } from '../extension.ts'
 import { contextOf, type InitContext, type Initial } from './index.ts'
 
-export function gaussian({ inFeatures, outFeatures, r, normal }: InitContext): Initial {
+export function gaussian({ inFeatures, outFeatures, r, draw }: InitContext): Initial {
+  const { seed, stream } = draw('lora_A')
   return {
-    A: normal('lora_A', r * inFeatures, 1 / r),
+    A: () => {
+      const random = new Random(seed, stream)
+      return Float32Array.from({ length: r * inFeatures }, () => random.normal() * (1 / r))
+    },
     B: () => new Float32Array(outFeatures * r),
   }
 }

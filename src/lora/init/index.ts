@@ -2,8 +2,10 @@
 // so that adding a target changes no other layer's start. Those that need more than sizes come as
 // extensions, so that plain LoRA does not carry them.
 
-import { hashName, Random } from '../../core/rng.ts'
+import type { Draw as RandomDraw } from '../../core/random_state.ts'
+import { hashName } from '../../core/rng.ts'
 import type { Adaptable } from '../../nn/adaptable.ts'
+import { uniforms } from '../../nn/uniform.ts'
 import type { ResolvedConfig } from '../config.ts'
 import type { Extension } from '../extension.ts'
 import { kaiming } from './default.ts'
@@ -26,8 +28,9 @@ export interface InitContext {
   readonly inFeatures: number
   readonly outFeatures: number
   readonly r: number
+  /** The stream of a matrix. */
+  draw(name: string): RandomDraw
   uniform(name: string, count: number, bound: number): Draw
-  normal(name: string, count: number, deviation: number): Draw
 }
 
 /** A layer, what its adapter is to be, and where its draws come from. */
@@ -43,30 +46,16 @@ export interface InitLayer {
 }
 
 /** The sizes of a layer and its draws. */
-export function contextOf(layer: InitLayer): InitContext {
-  const randomOf = (name: string): Random =>
-    new Random(layer.seed, hashName(`${layer.stream}/${layer.path}/${name}`))
-  const drawn = (name: string, count: number, next: (random: Random) => number): Draw => {
-    return () => {
-      const random = randomOf(name)
-      return Float32Array.from({ length: count }, () => next(random))
-    }
+export function contextOf({ base, path, r, seed, stream }: InitLayer): InitContext {
+  const draw = (name: string): RandomDraw => {
+    return { seed, stream: hashName(`${stream}/${path}/${name}`) }
   }
   return {
-    inFeatures: layer.base.inFeatures,
-    outFeatures: layer.base.outFeatures,
-    r: layer.r,
-    uniform: (name, count, bound) =>
-      drawn(name, count, random => (random.uniform() * 2 - 1) * bound),
-    normal: (name, count, deviation) => drawn(name, count, random => random.normal() * deviation),
-  }
-}
-
-/** PEFT starts embeddings from A zero and B normal, whatever the configuration says but `false`. */
-function embeddingStart({ inFeatures, outFeatures, r, normal }: InitContext): Initial {
-  return {
-    A: () => new Float32Array(r * inFeatures),
-    B: normal('lora_B', outFeatures * r, 1),
+    inFeatures: base.inFeatures,
+    outFeatures: base.outFeatures,
+    r,
+    draw,
+    uniform: (name, count, bound) => () => uniforms(draw(name), count, bound),
   }
 }
 
@@ -84,12 +73,8 @@ export function initialWeights(
     }
   }
   const context = contextOf(layer)
-  const { initLoraWeights: init } = config
-  if (!init) {
+  if (!config.initLoraWeights) {
     return unset(context)
   }
-  if (layer.base.kind === 'embedding') {
-    return embeddingStart(context)
-  }
-  return kaiming(context)
+  return layer.base.factorStart?.(layer.r, context.draw('lora_B')) ?? kaiming(context)
 }

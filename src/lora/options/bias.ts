@@ -8,6 +8,7 @@ import type { Extension, PartsRequest, PlannedPart } from '../extension.ts'
 import { LoraModule } from '../module.ts'
 import { baseOf, type PlannedLayer } from '../plan.ts'
 import { copied, giveOwn, saveVersion } from '../saved_module.ts'
+import { fileKey } from '../state.ts'
 import { savedNames } from './modules.ts'
 
 /** The option that trains biases. */
@@ -20,7 +21,7 @@ const CHOICES: readonly unknown[] = ['none', 'all', 'lora_only']
 
 /** The part of a layer that has updates: its bias becomes the adapter's own. */
 function adaptedPart({ path }: PlannedLayer, bias: Parameter): PlannedPart {
-  const key = path === '' ? 'base_layer.bias' : `${path}.base_layer.bias`
+  const key = fileKey(path, 'base_layer.bias')
   return {
     parameters: bias.size,
     shapes: new Map([[key, bias.shape]]),
@@ -33,7 +34,7 @@ function adaptedPart({ path }: PlannedLayer, bias: Parameter): PlannedPart {
 
 /** The part of a module without updates. */
 function otherPart(path: string, bias: Parameter): PlannedPart {
-  const key = `${path}.bias`
+  const key = fileKey(path, 'bias')
   return {
     parameters: bias.size,
     shapes: new Map([[key, bias.shape]]),

@@ -11,6 +11,7 @@ import type { Extension, PartsRequest, PlannedPart } from '../extension.ts'
 import { LoraModule } from '../module.ts'
 import type { Candidate } from '../plan.ts'
 import { copied, placeOf, saveVersion } from '../saved_module.ts'
+import { fileKey } from '../state.ts'
 
 /** The options that concern whole modules. */
 export interface ModulesConfig {
@@ -59,17 +60,16 @@ function tiedTo({ model, config }: PartsRequest, path: string): string | undefin
 function savedPart(request: PartsRequest, { path, module }: Candidate): PlannedPart {
   const parameters = ownParameters(module)
   const tied = tiedTo(request, path)
-  const keyOf = (name: string): string => (path === '' ? name : `${path}.${name}`)
   const shapes = new Map<string, Shape>()
   for (const [name, { shape }] of parameters) {
-    shapes.set(keyOf(name), shape)
+    shapes.set(fileKey(path, name), shape)
   }
   return {
     parameters: [...parameters.values()].reduce((sum, { size }) => sum + size, 0),
     shapes,
     apply(model, adapterName, stored) {
       const copies = [...parameters].map(([name, parameter]) => {
-        return [name, copied(parameter, stored?.get(keyOf(name)))] as const
+        return [name, copied(parameter, stored?.get(fileKey(path, name)))] as const
       })
       const version = { parameters: new Map(copies), trained: true }
       const result = saveVersion(model, path, adapterName, version)

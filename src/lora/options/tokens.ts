@@ -10,7 +10,8 @@ import { replaceAt } from '../attach.ts'
 import type { Extension, PartsRequest, PlannedPart } from '../extension.ts'
 import { LoraModule } from '../module.ts'
 import { placeOf } from '../saved_module.ts'
-import { rowsOf, TokenModule, type Tokens } from '../token_module.ts'
+import { fileKey } from '../state.ts'
+import { rowsOf, TOKENS_KEY, TokenModule, type Tokens } from '../token_module.ts'
 
 /** The option of trained tokens. */
 export interface TokensConfig {
@@ -73,7 +74,7 @@ function tokensPart(
   const { outputLayer } = model
   const head = outputLayer === undefined ? undefined : plainAt(model, outputLayer)
   const tied = head instanceof Linear && head.weight === plain.weight ? outputLayer : undefined
-  const key = `${path}.token_adapter.trainable_tokens_delta`
+  const key = fileKey(path, TOKENS_KEY)
   const shape = [indices.length, embeddingDim]
   return {
     parameters: indices.length * embeddingDim,

@@ -53,6 +53,12 @@ export const reductionSamples: readonly Sample[] = [
   },
   { op: 'slice', inputs: [x(3, 9)], call: a => slice(a, 1, 2, 7) },
   { op: 'softmax', inputs: [x(5, 13)], call: a => softmax(a, { dim: -1 }) },
+  {
+    op: 'softmax',
+    variant: 'with a rest of three',
+    inputs: [x(2, 15)],
+    call: a => softmax(a, { dim: -1 }),
+  },
   { op: 'std', inputs: [x(4, 9)], call: a => std(a, { dim: 1 }) },
   { op: 'sum', inputs: [x(3, 5, 7)], call: a => sum(a, { dim: 1 }) },
   { op: 'sum', variant: 'of a long row', inputs: [x(2, 4099)], call: a => sum(a, { dim: 1 }) },

@@ -74,6 +74,8 @@ export interface Backend {
   pack?(buffer: Floats, dtype: DType, rows: number, cols: number): Floats
   /** Writes a packed matrix, widened to float32 row by row, into `target`. */
   unpack?(buffer: Floats, dtype: DType, rows: number, cols: number, target: Floats): void
+  /** Moves a result that leaves every scope to where steps do not reuse it; for asynchronous backends. */
+  keep?(buffer: Floats): Floats
   memory(): MemoryReport
   resetPeak(): void
 }

@@ -109,8 +109,19 @@ export function acquire(storage: Storage): Floats {
   return buffer
 }
 
+interface Left {
+  readonly backend: Backend
+  readonly buffer: Floats
+}
+
+/** Results that left every scope on a backend that cannot be read at once, until they are collected. */
+const left = /* @__PURE__ */ new FinalizationRegistry<Left>(({ backend, buffer }) =>
+  backend.release(buffer),
+)
+
 export function release(storage: Storage): void {
   if (storage.buffer !== undefined) {
+    left.unregister(storage)
     storage.backend.release(storage.buffer)
     storage.buffer = undefined
   }
@@ -142,14 +153,17 @@ export function adopt(storage: Storage): void {
 }
 
 function toHost(storage: Storage): void {
-  if (!storage.backend.synchronous) {
-    // Reading would stall; the elements stay where they are until the tensor is collected.
+  const { backend } = storage
+  const buffer = storage.buffer as Floats
+  if (!backend.synchronous) {
+    // Reading would stall; the elements stay on the backend until the tensor is collected.
+    storage.buffer = backend.keep?.(buffer) ?? buffer
     storage.owner = 'persistent'
+    left.register(storage, { backend, buffer: storage.buffer }, storage)
     return
   }
-  const buffer = storage.buffer as Floats
-  storage.host = storage.backend.read(buffer, storage.dtype, storage.count)
-  storage.backend.release(buffer)
+  storage.host = backend.read(buffer, storage.dtype, storage.count)
+  backend.release(buffer)
   storage.buffer = undefined
   storage.owner = 'host'
 }

@@ -29,6 +29,9 @@ const ABSENT =
   'webgpu: expected a WebGPU device, got none (browsers need a secure page and hardware they support, ' +
   'Node and Bun the npm package "webgpu" as { gpu }; the default backend, wasm, runs everywhere)'
 
+// In Node the devices of a GPU object end with it: it lives as long as its backends.
+const held: WeakMap<WebGpuBackend, object> = /* @__PURE__ */ new WeakMap()
+
 /** The limits worth asking for: as much as the device has of them. */
 const WANTED = [
   'maxBufferSize',
@@ -58,7 +61,7 @@ export async function webgpu(options: WebGpuOptions = {}): Promise<WebGpuBackend
   const requiredLimits = Object.fromEntries(WANTED.map(name => [name, hardware.limits[name]]))
   const device = await hardware.requestDevice({ requiredLimits })
   const { maxBufferSize, maxStorageBufferBindingSize } = device.limits
-  return new DeviceBackend(device, {
+  const backend = new DeviceBackend(device, {
     maxBufferSize,
     maxStorageBufferBindingSize: Math.min(
       maxStorageBufferBindingSize,
@@ -66,4 +69,6 @@ export async function webgpu(options: WebGpuOptions = {}): Promise<WebGpuBackend
     ),
     maximumBytes: options.maximumBytes ?? Number.POSITIVE_INFINITY,
   })
+  held.set(backend, gpu as object)
+  return backend
 }

@@ -101,13 +101,16 @@ function bindingsOf({ buffers }: Signature, shared: readonly number[]): Binding[
     .filter((_, i) => shared[i] === i)
 }
 
-/** Replaces names that stand for the binding of another; fields of the same name stay. */
+/** Replaces buffers that stand for the binding of another: names before a bracket, no fields. */
 function renamed(code: string, signature: Signature, shared: readonly number[]): string {
   return signature.buffers.reduce(
     (text, { name }, i) =>
       shared[i] === i
         ? text
-        : text.replace(new RegExp(`(?<![.\\w])${name}\\b`, 'g'), signature.buffers[shared[i]].name),
+        : text.replace(
+            new RegExp(`(?<![.\\w])${name}\\[`, 'g'),
+            `${signature.buffers[shared[i]].name}[`,
+          ),
     code,
   )
 }

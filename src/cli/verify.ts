@@ -3,6 +3,7 @@
 
 import { reference } from '../backends/reference/index.ts'
 import { wasm } from '../backends/wasm/index.ts'
+import { webgpu } from '../backends/webgpu/index.ts'
 import {
   type CaseResult,
   type Check,
@@ -11,11 +12,12 @@ import {
   passes,
   verifyCases,
 } from '../conformance/index.ts'
+import type { Backend } from '../core/backend.ts'
 import { LowrankError } from '../core/errors.ts'
 import { caseFiles } from './case_files.ts'
 import { foreign } from './foreign.ts'
 
-export const VERIFY_BACKENDS: readonly string[] = ['reference', 'wasm']
+export const VERIFY_BACKENDS: readonly string[] = ['reference', 'wasm', 'webgpu']
 
 export interface VerifyArguments {
   readonly directory: string
@@ -30,11 +32,27 @@ interface Counts {
   skipped: number
 }
 
-function implementationOf({ backend, command }: VerifyArguments): Implementation {
-  if (command !== undefined) {
-    return foreign(command)
+/** WebGPU for Node, where the npm package `webgpu` is installed; Deno has its own. */
+async function installedGpu(): Promise<object | undefined> {
+  const name = 'webgpu'
+  try {
+    const { create, globals } = await import(name)
+    Object.assign(globalThis, globals)
+    return create([])
+  } catch {
+    return undefined
   }
-  return library(backend === 'reference' ? reference() : wasm())
+}
+
+async function backendOf(name: string): Promise<Backend> {
+  switch (name) {
+    case 'reference':
+      return reference()
+    case 'webgpu':
+      return webgpu({ gpu: await installedGpu() })
+    default:
+      return wasm()
+  }
 }
 
 const number = (value: number): string => (value === 0 ? '0' : value.toPrecision(2))
@@ -86,9 +104,12 @@ function printCounts(args: VerifyArguments, families: Map<string, Counts>, all: 
 /** Runs the cases; the exit code is 1 if one failed. Throws `data` if none could be put to it. */
 export async function runVerify(args: VerifyArguments): Promise<void> {
   const { root, names } = await caseFiles(args.directory)
+  const { backend, command } = args
+  const implementation: Implementation =
+    command === undefined ? library(await backendOf(backend)) : foreign(command)
   const families = new Map<string, Counts>()
   const all = zeros()
-  for await (const result of verifyCases(root, names, implementationOf(args))) {
+  for await (const result of verifyCases(root, names, implementation)) {
     print(args, eventOf(result), lineOf(result))
     const counts = families.get(result.family) ?? zeros()
     families.set(result.family, counts)

@@ -74,9 +74,8 @@ function checkMergeable({ base }: LoraModule, states: readonly LoraState[]): voi
   if (states.length > 0 && base.weight.size !== base.inFeatures * base.outFeatures) {
     throw new LowrankError(
       'target',
-      `lora.merge: expected a layer whose weight holds B·A, got a ${base.kind} with weight ` +
-        `${formatShape(base.weight.shape)}, while A takes ${base.inFeatures} inputs ` +
-        '(a convolution in groups cannot be merged)',
+      `lora.merge: expected a weight of [${base.outFeatures}, ${base.inFeatures}], got ` +
+        `${formatShape(base.weight.shape)} (groups of a ${base.kind} cannot be merged)`,
     )
   }
 }

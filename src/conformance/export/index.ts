@@ -61,7 +61,7 @@ const SHORT: readonly (readonly [string, string])[] = [
 
 /** One rounding of the stored type, twice: the stored B was rounded, too. */
 function rounding(type: 'F32' | 'F16'): number {
-  return type === 'F32' ? 2 ** -23 : 2 ** -10
+  return type === 'F32' ? 1 / 0x800000 : 1 / 0x400
 }
 
 async function sameBytes(example: Case, got: GgufFile): Promise<Check[]> {

@@ -29,8 +29,14 @@ const SHOWN_OUTPUT = 2000
 const FOLDERS: Readonly<Record<string, (example: Case) => readonly string[]>> = {
   'models/model': () => ['base', 'adapter', 'adapter_half'],
   'generate/greedy': ({ json }) => [`${json.model}/base`, `${json.model}/adapter`],
+  'hostile/adapters': ({ json }) => ['base', json.adapter],
   'hostile/safetensors': ({ json }) => [json.file],
+  'export/gguf_lora': ({ json }) => [`${json.model}/base`, `${json.model}/adapter`],
+  'export/attempts': ({ json }) => [`${json.model}/base`, `${json.model}/adapter`],
 }
+
+/** Families whose cases point to models of another. */
+const POINTING = ['generate', 'export']
 
 async function writeQuestion(example: Case, kind: CaseKind, at: string): Promise<void> {
   const { json, tensors } = example
@@ -48,7 +54,7 @@ async function writeQuestion(example: Case, kind: CaseKind, at: string): Promise
 }
 
 async function copyFiles(example: Case, at: string): Promise<void> {
-  const source = example.kind.startsWith('generate/') ? example.root : example.files
+  const source = POINTING.includes(example.family) ? example.root : example.files
   for (const name of FOLDERS[example.kind]?.(example) ?? []) {
     const target = join(at, name)
     await mkdir(dirname(target), { recursive: true })
@@ -90,8 +96,10 @@ async function tensorsAt(at: string): Promise<CaseTensors> {
 async function readAnswer(at: string): Promise<Answer> {
   const found = await tensorsAt(at)
   const text = await readFile(join(at, 'answer.json'), 'utf8').catch(() => '{}')
+  const file = await readFile(join(at, 'answer.gguf')).catch(() => undefined)
   const precision = [...found.values()].some(({ dtype }) => dtype === 'F64') ? 64 : 32
-  return { tensors: Object.fromEntries(found), json: JSON.parse(text), precision }
+  const json = { ...JSON.parse(text), ...(file && { file: new Uint8Array(file) }) }
+  return { tensors: Object.fromEntries(found), json, precision }
 }
 
 async function ask(command: string, example: Case, kind: CaseKind, at: string): Promise<Answer> {

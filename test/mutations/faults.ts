@@ -3,6 +3,8 @@
 // Deliberate faults in the code of LoRA, and for each the test that catches it. A fault is a
 // replacement of text that stands once in its file, so a change of the code that moves it shows.
 
+import { ADAPTER_FAULTS } from './adapter_faults.ts'
+
 export interface Fault {
   readonly name: string
   readonly file: string
@@ -389,4 +391,5 @@ export const FAULTS: readonly Fault[] = [
     testFile: PORTABLE,
     test: 'one needs no scaling',
   },
+  ...ADAPTER_FAULTS,
 ]

@@ -13,6 +13,8 @@ export interface SuiteResult {
   readonly errors: Readonly<Record<string, string>>
   readonly backend: string
   readonly reproducible: boolean
+  /** Rows that workers computed, where there were threads. */
+  readonly workerRows?: number
 }
 
 /** One row of the matrix. */

@@ -47,6 +47,9 @@ describe('the installed package', () => {
       const { adapter, config, losses, linear, words, backend, reproducible } = got
       expect({ backend, reproducible }).toEqual({ backend: 'wasm', reproducible: true })
       expect(losses.length).toBe(want.losses.length)
+      if (runtime.name.includes('threads')) {
+        expect(got.workerRows).toBeGreaterThan(0)
+      }
       cells[1] = 'yes'
       expect(adapter === want.adapter && config === want.config).toBe(true)
       expect({ losses, linear }).toEqual({ losses: want.losses, linear: want.linear })

@@ -81,6 +81,17 @@ async function linearLosses({ AdamW, attach, Linear, manualSeed, mseLoss, tensor
   return losses
 }
 
+/** Chooses a backend with threads, and waits until its workers are there and have computed rows. */
+export async function useThreads(lowrank, threads) {
+  const backend = lowrank.wasm({ threads })
+  lowrank.setBackend(backend)
+  for (let tries = 0; backend.computedByWorkers === 0 && tries < 200; tries++) {
+    await linearLosses(lowrank)
+    await new Promise(resolve => setTimeout(resolve, 20))
+  }
+  return backend
+}
+
 /** Runs everything with the names of the package in one record. */
 export async function suite(lowrank) {
   const { load, memory, memoryDirectory } = lowrank

@@ -16,7 +16,7 @@ const config: ViteUserConfig = defineConfig({
       { find: /^#kernels\/(.*)$/, replacement: source('./src/backends/wasm/binaries/$1.ts') },
       { find: /^lowrank$/, replacement: source('./src/index.ts') },
       {
-        find: /^lowrank\/(reference|wasm)$/,
+        find: /^lowrank\/(reference|wasm|webgpu)$/,
         replacement: source('./src/backends/$1/index.ts'),
       },
       {

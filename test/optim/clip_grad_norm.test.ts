@@ -69,7 +69,9 @@ describe.each(backends)('clipGradNorm on $name', ({ make }) => {
         const got = withBackend(backend, () =>
           clipGradNorm(withGradients(gradients), 1, { normType }).itemSync(),
         )
-        expect(Math.abs(got - want)).toBeLessThanOrEqual(6.1e-8 * want)
+        // Without float64: squares, powers and their sum are rounded, each to a few last places.
+        const limit = backend.name === 'webgpu' ? 2 ** -19 : 6.1e-8
+        expect(Math.abs(got - want)).toBeLessThanOrEqual(limit * want)
       }),
       { numRuns: 200 },
     )

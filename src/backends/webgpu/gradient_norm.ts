@@ -6,26 +6,26 @@
 import type { KernelSources } from './machine.ts'
 import { BIT_TESTS, POW } from './math.ts'
 import type { Program } from './program.ts'
-import { GROUP_MAX, GROUP_SUM } from './reduction.ts'
+import { EXACT_SUM, GROUP_MAX, GROUP_SUM } from './reduction.ts'
 
 const SIZE = 256
 /** Elements that one workgroup adds up where there are many. */
 const SHARE = 16384
 
 const SQUARES = /* wgsl */ `
-  var small = 0.0;
+  var small = vec2f();
   var large = 0.0;
   let stop = min(p.n, (group + 1u) * p.share);
   for (var i = group * p.share + lane; i < stop; i += SIZE) {
     let value = g[i];
     if (abs(value) < 1e15) {
-      small += value * value;
+      small = plus(small, value * value);
     } else {
       let scaled = value * 8.470329472543003e-22;
       large += scaled * scaled;
     }
   }
-  let smalls = group_sum(lane, small);
+  let smalls = exact_sum(lane, small);
   let larges = group_sum(lane, large);`
 
 /** Sums of squares of shares of g, into parts. */
@@ -33,7 +33,7 @@ const squares: Program = {
   parameters: 'g:[f32] n:u32 parts:[f32]! share:u32',
   groups: ({ n, share }) => Math.ceil(n / share),
   size: SIZE,
-  uses: GROUP_SUM,
+  uses: [...GROUP_SUM, ...EXACT_SUM],
   code: /* wgsl */ `${SQUARES}
   if (lane == 0u) { parts[2u * group] = smalls; parts[2u * group + 1u] = larges; }`,
 }
@@ -42,15 +42,15 @@ const addParts: Program = {
   parameters: 'parts:[f32] count:u32 control:[f32]!',
   groups: () => 1,
   size: SIZE,
-  uses: GROUP_SUM,
+  uses: [...GROUP_SUM, ...EXACT_SUM],
   code: /* wgsl */ `
-  var small = 0.0;
+  var small = vec2f();
   var large = 0.0;
   for (var i = lane; i < p.count; i += SIZE) {
-    small += parts[2u * i];
+    small = plus(small, parts[2u * i]);
     large += parts[2u * i + 1u];
   }
-  let smalls = group_sum(lane, small);
+  let smalls = exact_sum(lane, small);
   let larges = group_sum(lane, large);
   if (lane == 0u) { control[0] += smalls; control[1] += larges; }`,
 }
@@ -74,7 +74,7 @@ const end: Program = {
   let small = sqrt(control[0]);
   let large = sqrt(control[1]) * 1180591620717411303424.0;
   let ratio = small / max(large, 1.0);
-  let norm = select(small, large * sqrt(1.0 + ratio * ratio), control[1] > 0.0);
+  let norm = select(small, large * sqrt(1.0 + ratio * ratio), control[1] != 0.0);
   conclude(norm, is_finite(control[0]) && is_finite(control[1]));`,
 }
 
@@ -96,8 +96,9 @@ const powers: Program = {
   let most = group_max(lane, top);
   let invalid = group_max(lane, bad);
   if (lane == 0u) {
-    control[0] = select(control[0] + total, max(control[0], most), p.largest == 1u);
-    if (invalid > 0.0) { control[0] = not_a_number(); }
+    let before = control[0];
+    control[0] = select(before + total, max(before, most), p.largest == 1u);
+    if (invalid > 0.0 || is_nan(before)) { control[0] = not_a_number(); }
   }`,
 }
 

@@ -1,7 +1,7 @@
 // Layer normalisation of rows, one workgroup a row: formulas in src/ops/layer_norm.ts.
 
 import type { KernelSources } from './machine.ts'
-import { eachColumn, GROUP_SUM } from './reduction.ts'
+import { EXACT_SUM, eachColumn, GROUP_SUM } from './reduction.ts'
 
 export const layerNormKernels: KernelSources = {
   layer_norm: {
@@ -51,12 +51,13 @@ fn upstream(at: u32, c: u32) -> f32 {
   layer_norm_dweight: {
     parameters: 'dy:[f32] x:[f32] mean:[f32] rstd:[f32] dweight:[f32]! rows:u32 cols:u32 scratch:-',
     threads: ({ cols }) => cols,
+    uses: EXACT_SUM,
     code: /* wgsl */ `
-  var sum = 0.0;
+  var sum = vec2f();
   for (var row = 0u; row < p.rows; row++) {
     let at = row * p.cols + thread;
-    sum += dy[at] * (x[at] - mean[row]) * rstd[row];
+    sum = plus(sum, dy[at] * (x[at] - mean[row]) * rstd[row]);
   }
-  dweight[thread] = sum;`,
+  dweight[thread] = total_of(sum);`,
   },
 }

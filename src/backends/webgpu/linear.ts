@@ -1,6 +1,7 @@
 // What a linear layer needs beside products: rows filled with a bias, and sums over rows.
 
 import type { KernelSources } from './machine.ts'
+import { EXACT_SUM } from './reduction.ts'
 
 export const linearKernels: KernelSources = {
   fill_rows: {
@@ -12,9 +13,10 @@ export const linearKernels: KernelSources = {
   sum_rows: {
     parameters: 'x:[f32] y:[f32]! rows:u32 cols:u32',
     threads: ({ cols }) => cols,
+    uses: EXACT_SUM,
     code: /* wgsl */ `
-  var sums = vec4f();
-  for (var row = 0u; row < p.rows; row++) { sums[row & 3u] += x[row * p.cols + thread]; }
-  y[thread] = (sums.x + sums.y) + (sums.z + sums.w);`,
+  var sum = vec2f();
+  for (var row = 0u; row < p.rows; row++) { sum = plus(sum, x[row * p.cols + thread]); }
+  y[thread] = total_of(sum);`,
   },
 }

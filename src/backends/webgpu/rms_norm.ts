@@ -1,7 +1,7 @@
 // Root mean square normalisation of rows, one workgroup a row: formulas in src/ops/rms_norm.ts.
 
 import type { KernelSources } from './machine.ts'
-import { eachColumn, GROUP_SUM } from './reduction.ts'
+import { EXACT_SUM, eachColumn, GROUP_SUM } from './reduction.ts'
 
 const FACTOR = /* wgsl */ `
 fn factor(c: u32) -> f32 {
@@ -39,12 +39,13 @@ export const rmsNormKernels: KernelSources = {
   rms_norm_dweight: {
     parameters: 'dy:[f32] x:[f32] rstd:[f32] dweight:[f32]! rows:u32 cols:u32 scratch:-',
     threads: ({ cols }) => cols,
+    uses: EXACT_SUM,
     code: /* wgsl */ `
-  var sum = 0.0;
+  var sum = vec2f();
   for (var row = 0u; row < p.rows; row++) {
     let at = row * p.cols + thread;
-    sum += dy[at] * x[at] * rstd[row];
+    sum = plus(sum, dy[at] * x[at] * rstd[row]);
   }
-  dweight[thread] = sum;`,
+  dweight[thread] = total_of(sum);`,
   },
 }

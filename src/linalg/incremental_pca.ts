@@ -3,11 +3,15 @@
 //   diag(s)·V   |   X − x̄   |   √(N·n / (N + n))·(m − x̄)
 // are decomposed, where V [k, d], s [k] and the mean m are of the N rows before; the largest k
 // singular values with their vectors are the new ones.
+// Of more than 96 rows and columns the decomposition is a randomised one, with twice as many directions
+// as are kept and four rounds, as in PEFT.
 // Source: Ross, Lim, Lin and Yang, "Incremental learning for robust visual tracking" (2008),
 // section 3.1, as in scikit-learn's IncrementalPCA.
 
 import { LowrankError } from '../core/errors.ts'
-import { svd } from './svd.ts'
+import { Random } from '../core/rng.ts'
+import { randomizedSvd } from './randomized.ts'
+import { isLarge, type Svd, svd } from './svd.ts'
 
 /** Turns each row so that its largest entry is positive: a singular vector has no sign of its own. */
 function fixSigns(rows: Float64Array, cols: number): Float64Array {
@@ -32,6 +36,15 @@ function meanOf(x: Float64Array, rows: number, cols: number): Float64Array {
     mean[at % cols] += value / rows
   })
   return mean
+}
+
+/** At least the first `count` singular values, with their vectors. */
+function leading(a: Float64Array, rows: number, cols: number, count: number): Svd {
+  if (!isLarge(rows, cols)) {
+    return svd(a, rows, cols)
+  }
+  const k = Math.min(2 * count, rows, cols)
+  return randomizedSvd(a, rows, cols, k, { iterations: 4, random: new Random(0, 'pca') })
 }
 
 const squares = (x: Float64Array): number => x.reduce((sum, value) => sum + value * value, 0)
@@ -86,7 +99,7 @@ export class IncrementalPca {
         (before + rows) * cols,
       )
     }
-    const { s, vt } = svd(work, before + rows + extra, cols)
+    const { s, vt } = leading(work, before + rows + extra, cols, count)
     this.components = fixSigns(vt.slice(0, count * cols), cols)
     this.singularValues = s.slice(0, count)
     this.#spread += squares(centred) + pull * squares(shift)

@@ -77,6 +77,21 @@ describe('IncrementalPca', () => {
     }
   })
 
+  it('finds the directions of large batches, too', () => {
+    const random = new Random(8)
+    const wide = Float64Array.from({ length: 200 * 120 }, (_, at) => {
+      return random.normal() * (at % 120 < 3 ? 10 - 3 * (at % 120) : 0.1)
+    })
+    const pca = new IncrementalPca(3, 120)
+    pca.fit(wide.slice(0, 100 * 120), 100)
+    pca.fit(wide.slice(100 * 120), 100)
+    for (let i = 0; i < 3; i++) {
+      // Deviations 10, 7 and 4 of 200 rows tell directions apart up to about 1/√200 each.
+      expect(pca.components[i * 120 + i]).toBeGreaterThan(0.95)
+    }
+    expect(pca.explained[0] + pca.explained[1] + pca.explained[2]).toBeGreaterThan(0.98)
+  })
+
   it('refuses more components than columns', () => {
     expect(() => new IncrementalPca(7, 6)).toThrow('expected 1 to 6 components of rows of 6, got 7')
   })

@@ -4,7 +4,8 @@
 // decomposed without being formed.
 
 import { multiply } from '../../linalg/dense.ts'
-import { type Svd, svd, svdOfProduct } from '../../linalg/svd.ts'
+import { leadingSvd } from '../../linalg/partial.ts'
+import { type Svd, svdOfProduct } from '../../linalg/svd.ts'
 
 /** An update as factors: A [r, cols], B [rows, r]. */
 export interface Factors {
@@ -105,7 +106,8 @@ export function refactor(
   r: number,
   clamp?: number,
 ): Factors {
-  return factorsOf(svd(update, shape.rows, shape.cols), shape, r, clamp)
+  const k = Math.min(r, shape.rows, shape.cols)
+  return factorsOf(leadingSvd(update, shape.rows, shape.cols, k), shape, r, clamp)
 }
 
 /** The best factors of rank `r` for a product, which is not formed. */

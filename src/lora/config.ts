@@ -7,6 +7,7 @@ import type { BiasConfig } from './options/bias.ts'
 import type { FusedConfig } from './options/fused.ts'
 import type { LayersConfig } from './options/layers.ts'
 import type { ModulesConfig } from './options/modules.ts'
+import type { ParametersConfig } from './options/parameters.ts'
 import type { TokensConfig } from './options/tokens.ts'
 import type { DoraConfig } from './variants/dora.ts'
 import type { LoraFaConfig } from './variants/lora_fa.ts'
@@ -51,6 +52,7 @@ export interface LoraConfig
     LayersConfig,
     LoraFaConfig,
     ModulesConfig,
+    ParametersConfig,
     TokensConfig {
   /** Whether weights are stored as [in, out]; every layer says so itself, so it is not looked at. */
   readonly fanInFanOut?: boolean

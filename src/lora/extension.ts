@@ -46,6 +46,8 @@ export interface Extension {
   readonly name: string
   /** The options it brings, by name; one that is absent is not used. */
   readonly options?: Readonly<Record<string, OptionCheck>>
+  /** Whether a layer that the targets do not mean is meant as well. */
+  readonly adds?: (path: string, config: ResolvedConfig) => boolean
   /** Whether a layer that the targets mean is meant after all. */
   readonly selects?: (path: string, config: ResolvedConfig) => boolean
   /** What the configuration asks for beside updates of layers. */

@@ -12,6 +12,7 @@ import { bias } from './options/bias.ts'
 import { fused } from './options/fused.ts'
 import { layers } from './options/layers.ts'
 import { modules } from './options/modules.ts'
+import { parameters } from './options/parameters.ts'
 import { tokens } from './options/tokens.ts'
 import { dora } from './variants/dora.ts'
 import { loraFa } from './variants/lora_fa.ts'
@@ -22,6 +23,7 @@ export const EXTENSIONS: readonly Extension[] = [
   loraFa,
   layers,
   modules,
+  parameters,
   tokens,
   bias,
   gaussianStart,

@@ -109,7 +109,8 @@ function spelledTargets(
   linears: readonly Candidate[],
 ): readonly string[] | string | undefined {
   const { targetModules } = config
-  const wanted = targetModules ?? model.defaultTargets ?? ALL_LINEAR
+  const others = config.targetParameters && []
+  const wanted = targetModules ?? others ?? model.defaultTargets ?? ALL_LINEAR
   if (wanted !== ALL_LINEAR) {
     return wanted
   }
@@ -198,7 +199,8 @@ function selectLayers(
   const { excludeModules } = config
   return candidates.filter(
     ({ path }) =>
-      matchesTarget('targetModules', path, targets) &&
+      (matchesTarget('targetModules', path, targets) ||
+        extensions.some(({ adds }) => adds?.(path, config))) &&
       !(excludeModules !== undefined && matchesTarget('excludeModules', path, excludeModules)) &&
       extensions.every(({ selects }) => selects?.(path, config) ?? true),
   )

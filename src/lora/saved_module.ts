@@ -17,8 +17,6 @@ export interface Version {
   readonly parameters: ReadonlyMap<string, Parameter>
   /** Whether training changes them. */
   readonly trained: boolean
-  /** Whether they are another module's too, whose part of the file they are. */
-  readonly shared?: boolean
 }
 
 type Slots = Record<string, Parameter>
@@ -53,8 +51,8 @@ export class SavedModule extends Holder {
 
   override *members(): Generator<[string, Member]> {
     yield ['original_module', this.original_module]
-    for (const [name, { parameters, shared }] of this.versions) {
-      for (const [path, parameter] of shared ? [] : parameters) {
+    for (const [name, { parameters }] of this.versions) {
+      for (const [path, parameter] of parameters) {
         yield [`modules_to_save.${name}.${path}`, parameter]
       }
     }
@@ -69,8 +67,7 @@ export class SavedModule extends Holder {
   }
 
   override entries(name: string): [key: string, Parameter][] {
-    const { parameters, shared } = this.#version(name)
-    return shared ? [] : [...parameters]
+    return [...this.#version(name).parameters]
   }
 
   override parametersOf(name: string): { all: Parameter[]; trained: Parameter[] } {

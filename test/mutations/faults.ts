@@ -194,8 +194,8 @@ export const FAULTS: readonly Fault[] = [
   {
     name: 'all layers start from one draw',
     file: 'src/lora/init/index.ts',
-    find: '${layer.stream}/${layer.path}/${name}',
-    replace: '${layer.stream}/${name}',
+    find: '${stream}/${path}/${name}',
+    replace: '${stream}/${name}',
     testFile: TARGETS,
     test: 'start differently on each layer',
   },
@@ -337,7 +337,7 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: 'unknown tensors of a file are passed over',
-    file: 'src/lora/files/peft.ts',
+    file: 'src/lora/files/peft_tensors.ts',
     find: 'problems.push(`unexpected "${key}"`)',
     replace: 'void key',
     testFile: PEFT,

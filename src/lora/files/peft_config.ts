@@ -63,6 +63,7 @@ const OPTIONS: Readonly<Record<string, keyof LoraConfig>> = {
   r: 'r',
   rank_pattern: 'rankPattern',
   target_modules: 'targetModules',
+  target_parameters: 'targetParameters',
   task_type: 'taskType',
   trainable_token_indices: 'trainableTokenIndices',
   use_dora: 'useDora',

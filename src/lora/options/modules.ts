@@ -63,6 +63,9 @@ function savedPart(request: PartsRequest, { path, module }: Candidate): PlannedP
   const shapes = new Map<string, Shape>()
   for (const [name, { shape }] of parameters) {
     shapes.set(fileKey(path, name), shape)
+    if (tied !== undefined) {
+      shapes.set(fileKey(tied, name), shape)
+    }
   }
   return {
     parameters: [...parameters.values()].reduce((sum, { size }) => sum + size, 0),
@@ -73,15 +76,21 @@ function savedPart(request: PartsRequest, { path, module }: Candidate): PlannedP
       })
       const version = { parameters: new Map(copies), trained: true }
       const result = saveVersion(model, path, adapterName, version)
-      return tied ? saveVersion(result, tied, adapterName, { ...version, shared: true }) : result
+      return tied ? saveVersion(result, tied, adapterName, version) : result
     },
   }
 }
 
 function parts(request: PartsRequest): PlannedPart[] {
-  const { config, candidates, problems, model } = request
+  const { config, candidates, layers, problems, model } = request
   const names = savedNames(config)
   const found = candidates.filter(({ path }) => path !== '' && names.some(n => path.endsWith(n)))
+  if (layers.some(({ path }) => tiedTo(request, path) !== undefined)) {
+    problems.push(
+      'ensureWeightTying: an adapted embedding cannot share its update with the output layer ' +
+        '(modulesToSave can; or leave it out, and the output layer stays as it is)',
+    )
+  }
   const tiedAway = (path: string): boolean =>
     path === model.outputLayer && found.some(other => tiedTo(request, other.path) === path)
   for (const name of config.modulesToSave ?? []) {

@@ -3,9 +3,9 @@
 //   npm run bench:peers -- [--json FILE] [--quick] [--ours] [--only REGEX] [--write]
 // (without a Python that has torch, its columns are empty and this library is what peers are compared with)
 // --quick takes 3 samples instead of 9; --ours leaves the peers out; --only chooses workloads by name;
-// --write renews bench/RESULTS.md and bench/results.svg.
+// --write renews bench/RESULTS.md and bench/results.svg; --from FILE takes the results of an earlier --json.
 import { execFileSync } from 'node:child_process'
-import { existsSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { arch, cpus, platform } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
@@ -22,11 +22,12 @@ const { values: options } = parseArgs({
     ours: { type: 'boolean', default: false },
     only: { type: 'string', default: '' },
     write: { type: 'boolean', default: false },
+    from: { type: 'string' },
   },
 })
 
 const here = fileURLToPath(new URL('.', import.meta.url))
-if (!options.ours && !existsSync(`${here}/node_modules`)) {
+if (!options.ours && !options.from && !existsSync(`${here}/node_modules`)) {
   execFileSync('npm', ['ci', '--prefix', here], { stdio: 'inherit' })
 }
 
@@ -68,24 +69,28 @@ function commit() {
   }
 }
 
-const results = {
-  date: new Date().toISOString().slice(0, 10),
-  commit: commit(),
-  machine: `${cpus()[0].model.trim()}, ${cpus().length} processors, ${platform()} ${arch()}`,
-  node: process.versions.node,
-  samples: options.quick ? 3 : 9,
-  workloads: [],
+async function measureAll() {
+  const results = {
+    date: new Date().toISOString().slice(0, 10),
+    commit: commit(),
+    machine: `${cpus()[0].model.trim()}, ${cpus().length} processors, ${platform()} ${arch()}`,
+    node: process.versions.node,
+    samples: options.quick ? 3 : 9,
+    workloads: [],
+  }
+  const only = new RegExp(options.only)
+  for (const workload of WORKLOADS.filter(({ name }) => only.test(name))) {
+    const measured = await measure(workload, enginesOf(workload), results.samples)
+    results.workloads.push(measured)
+    printWorkload(measured)
+  }
+  if (options.quick || options.only !== '') {
+    return results
+  }
+  return { ...results, ...measureExtras() }
 }
 
-const only = new RegExp(options.only)
-for (const workload of WORKLOADS.filter(({ name }) => only.test(name))) {
-  const measured = await measure(workload, enginesOf(workload), results.samples)
-  results.workloads.push(measured)
-  printWorkload(measured)
-}
-if (!options.quick && options.only === '') {
-  Object.assign(results, measureExtras())
-}
+const results = options.from ? JSON.parse(readFileSync(options.from, 'utf8')) : await measureAll()
 printGoals(results)
 if (options.json) {
   writeFileSync(options.json, `${JSON.stringify(results, null, 1)}\n`)

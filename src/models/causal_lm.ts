@@ -1,6 +1,7 @@
 // A decoder with a head over the vocabulary: logits of the next token, a loss over labels, and a cache
 // for generation.
 
+import { dims } from '../core/dims.ts'
 import { LowrankError } from '../core/errors.ts'
 import { type Tensor, tensor } from '../core/tensor.ts'
 import { KVCache } from '../nn/kv_cache.ts'
@@ -31,10 +32,11 @@ export abstract class CausalLM extends Decoder {
   /**
    * The mean cross-entropy of the next token over all labels but IGNORE_INDEX. `labels` [B, T] are
    * aligned with `inputIds`, as in transformers: column t + 1 is what column t is to predict. The
-   * head runs only where there is something to learn, a chunk of tokens at a time. Throws a `data` error if there is nothing.
+   * head runs only where there is something to learn, a chunk of tokens at a time. Throws a `data` error if
+   * there is nothing, `shape` where labels and tokens differ.
    */
   loss(inputIds: Tensor, labels: Tensor, options: ForwardOptions = {}): Tensor {
-    const { rows, targets } = learned(labels)
+    const { rows, targets } = learned(inputIds, labels)
     const hidden = this.hidden(inputIds, options)
     const C = hidden.shape[2]
     const flat = reshape(hidden, [hidden.size / C, C])
@@ -81,8 +83,9 @@ interface Learned {
   readonly targets: number[]
 }
 
-function learned(labels: Tensor): Learned {
-  const [B, T] = labels.shape
+function learned(inputIds: Tensor, labels: Tensor): Learned {
+  const { B, T } = dims('loss: inputIds', inputIds, 'B T')
+  dims('loss: labels', labels, 'B T', { B, T })
   const values = labels.dataSync()
   const rows: number[] = []
   const targets: number[] = []

@@ -2,7 +2,7 @@
 // config.json its sizes, the safetensors its weights, which stay in their stored dtype.
 
 import { LowrankError } from '../core/errors.ts'
-import { openTensors } from '../io/safetensors.ts'
+import { openTensors, type TensorFiles } from '../io/safetensors.ts'
 import { type ByteSource, locate, readJson } from '../io/source.ts'
 import type { CausalLM } from './causal_lm.ts'
 import {
@@ -31,7 +31,8 @@ export const MODEL_TYPES: Readonly<Record<string, Family>> = {
 
 function familyOf(where: string, json: Json): Family {
   const type = json?.model_type
-  const family = typeof type === 'string' ? MODEL_TYPES[type] : undefined
+  const known = typeof type === 'string' && Object.hasOwn(MODEL_TYPES, type)
+  const family = known ? MODEL_TYPES[type] : undefined
   if (!family) {
     throw new LowrankError(
       'config',
@@ -45,6 +46,22 @@ function familyOf(where: string, json: Json): Family {
 /** A model of the family that `json.model_type` names, with weights that are not drawn yet. */
 export function createModel(where: string, json: Json): CausalLM {
   return familyOf(where, json).causalLM(where, json)
+}
+
+/** Throws a `file` error if a head that config.json ties to the embedding is another in the file. */
+async function checkTied(files: TensorFiles, head: string, embedding: string): Promise<void> {
+  const both = [head, embedding].filter(name => files.tensors.has(name))
+  const [own = [], other = []] = await Promise.all(both.map(name => files.read(name)))
+  if (
+    both.length > 1 &&
+    (own.length !== other.length || own.some((byte, i) => byte !== other[i]))
+  ) {
+    throw new LowrankError(
+      'file',
+      `${files.label}: "${head}" differs from "${embedding}", which config.json ties it to ` +
+        '(set tie_word_embeddings to false)',
+    )
+  }
 }
 
 /**
@@ -66,7 +83,11 @@ export async function loadModel(source: ByteSource): Promise<CausalLM> {
   const model = createModel(where, (await readJson(source, 'config.json')) as Json)
   const head = `${model.outputLayer}.weight`
   const tied = !new Map(model.namedParameters()).has(head)
-  await fillWeights(model, await openTensors(source), { ignored: name => tied && name === head })
+  const files = await openTensors(source)
+  if (tied) {
+    await checkTied(files, head, `${model.inputLayer}.weight`)
+  }
+  await fillWeights(model, files, { ignored: name => tied && name === head })
   return model
 }
 

@@ -7,7 +7,7 @@ import type { Parameter } from '../core/parameter.ts'
 import { bytesOf, fromNumbers, type StoredDType, storedDType } from '../io/dtypes.ts'
 import { streamSafetensors, type TensorContent } from '../io/safetensors-writer.ts'
 import type { ByteSource, Directory, FileContent, WriteOptions } from '../io/source.ts'
-import { loraLayers } from '../lora/adapters.ts'
+import { holdersIn, plainPath } from '../lora/adapters.ts'
 import type { CausalLM } from './causal_lm.ts'
 
 export interface SaveModelOptions extends WriteOptions {
@@ -29,14 +29,22 @@ function contentOf(parameter: Parameter, dtype: DType): TensorContent {
   return { dtype: stored, shape: parameter.shape, bytes }
 }
 
+/** Whether the head has a weight of its own, as it has once an adapter of one of the two is merged. */
+function hasOwnHead(model: CausalLM): boolean {
+  const names = [...model.namedParameters()].map(([name]) => plainPath(name))
+  return names.includes(`${model.outputLayer}.weight`)
+}
+
 /** What config.json says anew of a model that is no longer as it was read. */
 function changes(model: CausalLM, dtype: DType | undefined, json: object): object {
   const key = 'torch_dtype' in json ? 'torch_dtype' : 'dtype'
+  const tied = 'tie_word_embeddings' in json && json.tie_word_embeddings
   return {
     ...(dtype === undefined ? {} : { [key]: dtype }),
     ...(model.sizes.vocabSize === model.originalVocabSize
       ? {}
       : { vocab_size: model.sizes.vocabSize }),
+    ...(tied && hasOwnHead(model) ? { tie_word_embeddings: false } : {}),
   }
 }
 
@@ -71,17 +79,18 @@ export async function saveModel(
   directory: Directory,
   options: SaveModelOptions,
 ): Promise<void> {
-  const wrapped = loraLayers(model).length
-  if (wrapped > 0) {
+  const held = holdersIn(model).filter(({ holder }) => holder.names().length > 0)
+  if (held.length > 0) {
     throw new LowrankError(
       'target',
-      `saveModel: expected a plain model, got one with adapters on ${wrapped} layers ` +
-        '(mergeAndUnload, or saveAdapter)',
+      `saveModel: expected a plain model, got one with adapters on ${held.length} modules: ` +
+        `${held.slice(0, 3).map(({ path }) => path)} (mergeAndUnload, or saveAdapter)`,
     )
   }
   const tensors = new Map<string, TensorContent>()
   for (const [name, parameter] of model.namedParameters()) {
-    tensors.set(name, contentOf(parameter, options.dtype ?? parameter.dtype))
+    // A wrapper that the last adapter was taken from is still there.
+    tensors.set(plainPath(name), contentOf(parameter, options.dtype ?? parameter.dtype))
   }
   const files = await copied(options.source, model, options.dtype)
   files.set('model.safetensors', streamSafetensors(tensors, { format: 'pt' }))

@@ -222,7 +222,9 @@ function call<K, I extends readonly Input[], A, Y extends Output, V extends Save
   inputs: I,
   options: A,
 ): Y {
-  const backend = commonBackend(op.name, inputs.filter(isTensor))
+  const tensors = inputs.filter(input => input !== undefined)
+  refuseStrangers(op.name, tensors)
+  const backend = commonBackend(op.name, tensors)
   const needs = recorder ? inputs.map(needsGradient) : NONE
   const recorded = recorder && op.backward && needs.includes(true) ? recorder : undefined
   const context = new OpContext<K>(backend, op, recorded ? needs : NONE)
@@ -239,8 +241,14 @@ function call<K, I extends readonly Input[], A, Y extends Output, V extends Save
   }
 }
 
-function isTensor(input: Input): input is Tensor {
-  return input !== undefined
+// Another copy of the package has scopes and a tape of its own: its tensors would be lost in ours.
+function refuseStrangers(where: string, inputs: readonly Tensor[]): void {
+  if (!inputs.every(input => input instanceof Tensor)) {
+    throw new LowrankError(
+      'backend',
+      `${where}: expected tensors of this copy of lowrank, got others (two copies? npm ls lowrank)`,
+    )
+  }
 }
 
 function needsGradient(input: Input): boolean {

@@ -10,7 +10,7 @@ import {
   type SubspaceSimilarities,
   subspaceSimilarities,
 } from '../analysis/index.ts'
-import { baseWarnings, load, loraLayers } from '../lora/index.ts'
+import { load, loraLayers } from '../lora/index.ts'
 import { loadModel } from '../models/auto.ts'
 import { directory } from '../node/index.ts'
 import type { Output } from './output.ts'
@@ -38,10 +38,8 @@ const OTHER = 'other'
 
 async function analyzeLayers(args: AnalyzeArguments, output: Output): Promise<LayerAnalysis[]> {
   const model = await loadModel(directory(args.model))
-  for (const warning of await baseWarnings(model, directory(args.adapter))) {
-    output.warn(warning)
-  }
-  await load(model, directory(args.adapter), { adapterName: OWN })
+  const onWarning = (warning: string): void => output.warn(warning)
+  await load(model, directory(args.adapter), { adapterName: OWN, onWarning })
   if (args.other !== undefined) {
     await load(model, directory(args.other), { adapterName: OTHER })
   }

@@ -3,7 +3,7 @@
 import { access, constants, readFile, stat } from 'node:fs/promises'
 import { basename, dirname } from 'node:path'
 import { LowrankError } from '../core/errors.ts'
-import { baseWarnings, load } from '../lora/index.ts'
+import { load } from '../lora/index.ts'
 import { loadModel } from '../models/auto.ts'
 import type { CausalLM } from '../models/index.ts'
 import { directory } from '../node/index.ts'
@@ -33,10 +33,7 @@ export async function openModel(
     )
   }
   if (adapter !== undefined) {
-    await load(model, directory(adapter))
-    for (const warning of await baseWarnings(model, directory(adapter))) {
-      output?.warn(warning)
-    }
+    await load(model, directory(adapter), { onWarning: warning => output?.warn(warning) })
   }
   return { model, tokenizer }
 }

@@ -129,6 +129,8 @@ export interface LoadAdapterOptions {
   readonly isTrainable?: boolean
   /** Extensions of your own. */
   readonly extensions?: readonly Extension[]
+  /** Told of a base that is not the one of lowrank.json, which is read only then. */
+  readonly onWarning?: (warning: string) => void
 }
 
 /** What the file needs beyond plain LoRA; the code for it is fetched only then. */
@@ -268,6 +270,12 @@ export async function load<M extends Module>(
   activate(loaded, [made.adapterName])
   if (!options.isTrainable) {
     loaded.freeze()
+  }
+  if (options.onWarning) {
+    const { baseWarnings } = await import('./provenance.ts')
+    for (const warning of await baseWarnings(loaded, source)) {
+      options.onWarning(warning)
+    }
   }
   return loaded as Attached<M>
 }

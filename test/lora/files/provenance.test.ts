@@ -79,6 +79,9 @@ describe('provenance', () => {
     await files.write('lowrank.json', '{}')
     expect((await baseWarnings(llama(), files))[0]).toContain('it is not checked')
     await load(llama(), files)
+    const heard: string[] = []
+    await load(llama(), files, { onWarning: warning => heard.push(warning) })
+    expect(heard.length).toBe(1)
     expect(await baseWarnings(llama(), memoryDirectory())).toEqual([])
   })
 })

@@ -184,10 +184,11 @@ ${goalsTable(goals)}
 
 What stands between, where a goal is missed (\`docs/kernels.md\` has the profile of each kernel):
 
-- **PyTorch** uses vectors of 512 bits and fused multiply-add: it does 100 to 180 GFLOP/s where 128-bit operations end at the ceiling. In a
-  LoRA or transformer step 78 to 90 % of the time is spent in the one loop of the matmul tile.
-- **Few rows by 2048 × 2048**: 16.8 MB of weights come from beyond the second cache level for 4 to 32 rows of arithmetic. At 4 rows all
-  engines read at the same speed.
+- **PyTorch** uses vectors of 512 bits and fused multiply-add: it does 100 to 180 GFLOP/s where 128-bit operations end at the ceiling. Products
+  take 78 % of the transformer step and 95 % of the 2048 LoRA step (\`node bench/peers/trace.mjs\`).
+- **Few rows by 2048 × 2048**: the 16.8 MB of weights come from beyond the second cache level once per product, 0.6 to 1.5 ms at the 11 to 30
+  GB/s of this machine; the arithmetic takes 0.8 ms for 4 rows and 6.3 ms for 32 at the ceiling. The first tile of each panel waits for
+  memory, and WASM has no prefetch instruction. At 4 rows all engines read at the same speed.
 - **The skinny shapes**: a tile of K = 8 or 16 is 43 or 86 cycles of arithmetic between its start and its end, or a product of 8 columns is one
   panel wide and reads A once per element. The best peer is at 75 % of the ceiling there, so that 1.3 times means more than 97 %.
 - **64³**: a product takes 12 µs, and opening a step, checking shapes and recording takes 4 more.

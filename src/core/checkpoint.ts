@@ -1,8 +1,9 @@
 // Activation checkpointing: forward keeps nothing of a part of the model but its inputs, backward runs
-// the part again, on a tape of its own and with the same random draws, and goes back through it. The
-// gradients have the same bits as without. Source: Chen, Xu, Zhang, Guestrin, "Training deep nets with
-// sublinear memory cost" (arXiv 1604.06174).
+// the part again, on a tape of its own, with the same random draws and the same adapters, and goes back
+// through it. The gradients have the same bits as without. Source: Chen, Xu, Zhang, Guestrin, "Training
+// deep nets with sublinear memory cost" (arXiv 1604.06174).
 
+import { replaySurroundings } from './ambient.ts'
 import {
   type AnyOp,
   currentRecorder,
@@ -90,8 +91,8 @@ const checkpointOp: AnyOp = {
 /**
  * `fn(...inputs)`, of which only the inputs are kept for backward: it runs again when its gradients
  * are wanted. Takes about a third more time and the memory of one such part at a time. `fn` must
- * compute the same both times: it may depend on its inputs, on parameters, and on random draws, which
- * are repeated. Source: arXiv 1604.06174.
+ * compute the same both times: it may depend on its inputs, on parameters, on the adapters of the call,
+ * and on random draws, which are repeated. Source: arXiv 1604.06174.
  *
  * @example
  * ```ts
@@ -107,7 +108,7 @@ export function checkpoint(fn: (...inputs: Tensor[]) => Tensor, inputs: readonly
   if (!recorder) {
     return fn(...inputs)
   }
-  const replay = replayDraws()
+  const [draws, surroundings] = [replayDraws(), replaySurroundings()]
   const probe = new Probe()
   const result = scoped(() => recordingInto(probe, () => fn(...inputs)))
   if (!probe.made(result)) {
@@ -116,6 +117,7 @@ export function checkpoint(fn: (...inputs: Tensor[]) => Tensor, inputs: readonly
   const y = new Tensor(result.storage, result.shape)
   const captured = [...probe.used].filter(tensor => !inputs.includes(tensor))
   const needs = [...inputs, ...captured].map(tensor => probe.used.has(tensor))
+  const replay: Checkpoint['replay'] = rerun => surroundings(() => draws(rerun))
   const saved: Checkpoint = { fn, inputs, captured, replay }
   recorder.record(checkpointOp, [...inputs, ...captured], [y], saved, needs, true)
   return y

@@ -1,10 +1,12 @@
 // Which adapter a call uses. Forward passes are synchronous, so a choice made for one call cannot
 // leak into another stream that is interleaved with it.
 
+import { type Ambient, around, runWithin } from '../core/ambient.ts'
+
 /** One adapter or several by name; `null`: none, the base alone; absent: the model's default. */
 export type AdapterSelection = string | readonly string[] | null | undefined
 
-let chosen: readonly string[] | undefined
+const chosen: Ambient<readonly string[]> = {}
 
 export function namesOf(selection: AdapterSelection): readonly string[] | undefined {
   if (selection === undefined) {
@@ -18,48 +20,30 @@ export function namesOf(selection: AdapterSelection): readonly string[] | undefi
 
 /** The adapters of the running call, if it named any. */
 export function chosenAdapters(): readonly string[] | undefined {
-  return chosen
+  return around(chosen)
 }
 
 /** Runs `fn` with the given adapters in place of each layer's default. */
 export function withAdapter<T>(selection: AdapterSelection, fn: () => T): T {
-  const before = chosen
-  chosen = namesOf(selection) ?? before
-  try {
-    return fn()
-  } finally {
-    chosen = before
-  }
+  return runWithin(chosen, namesOf(selection) ?? around(chosen), fn)
 }
 
 /** The name that means no adapter for a row. */
 export const BASE_NAME = '__base__'
 
-let chosenRows: readonly string[] | undefined
+const chosenRows: Ambient<readonly string[]> = {}
 
 /** The adapter of each row of the batch, if the running call named one per row. */
 export function rowAdapters(): readonly string[] | undefined {
-  return chosenRows
+  return around(chosenRows)
 }
 
 /** Runs `fn` with one adapter per row of the batch; BASE_NAME is the base alone. */
 export function withAdapterNames<T>(names: readonly string[] | undefined, fn: () => T): T {
-  const before = chosenRows
-  chosenRows = names ?? before
-  try {
-    return fn()
-  } finally {
-    chosenRows = before
-  }
+  return runWithin(chosenRows, names ?? around(chosenRows), fn)
 }
 
 /** Runs `fn` with one adapter, BASE_NAME for none, whatever the rows of the batch had. */
 export function withOnly<T>(name: string, fn: () => T): T {
-  const before = chosenRows
-  chosenRows = undefined
-  try {
-    return withAdapter(name === BASE_NAME ? null : name, fn)
-  } finally {
-    chosenRows = before
-  }
+  return runWithin(chosenRows, undefined, () => withAdapter(name === BASE_NAME ? null : name, fn))
 }

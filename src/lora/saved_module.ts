@@ -2,6 +2,7 @@
 // a file brings along. The module itself stays; while it runs for an adapter, the adapter's parameters
 // stand in the place of its own.
 
+import { type Ambient, around, runWithin } from '../core/ambient.ts'
 import { Parameter } from '../core/parameter.ts'
 import { Tensor } from '../core/tensor.ts'
 import type { Member, Module } from '../nn/module.ts'
@@ -34,6 +35,26 @@ function exchange(
     slots[name] = parameter
   }
   return before
+}
+
+interface Standing {
+  readonly module: Module
+  readonly parameters: ReadonlyMap<string, Parameter>
+}
+
+/** Runs `fn` while parameters stand in a module in the place of its own. */
+function whileStanding<T>({ module, parameters }: Standing, fn: () => T): T {
+  const before = exchange(module, parameters)
+  try {
+    return fn()
+  } finally {
+    exchange(module, before)
+  }
+}
+
+/** What stands in modules during the running call; a checkpoint in one of them needs it once more. */
+const standing: Ambient<readonly Standing[]> = {
+  again: (all, fn) => all.reduceRight((run, one) => () => whileStanding(one, run), fn)(),
 }
 
 export class SavedModule extends Holder {
@@ -97,12 +118,10 @@ export class SavedModule extends Holder {
     if (!version) {
       return this.original_module.forward(...inputs)
     }
-    const before = exchange(this.#plain, version.parameters)
-    try {
-      return this.original_module.forward(...inputs)
-    } finally {
-      exchange(this.#plain, before)
-    }
+    const own = { module: this.#plain, parameters: version.parameters }
+    return runWithin(standing, [...(around(standing) ?? []), own], () =>
+      whileStanding(own, () => this.original_module.forward(...inputs)),
+    )
   }
 
   /** The module with an adapter's parameters for good. */

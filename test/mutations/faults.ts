@@ -40,7 +40,7 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: 'the update is not scaled',
-    file: 'src/ops/lora_linear.ts',
+    file: 'src/ops/lora_linear_update.ts',
     find: 'call.multiply(matmul_nt, own, b, out, [count, O, R], scale, true)',
     replace: 'call.multiply(matmul_nt, own, b, out, [count, O, R], 1, true)',
     testFile: PROPERTIES,
@@ -48,7 +48,7 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: 'the update replaces the base',
-    file: 'src/ops/lora_linear.ts',
+    file: 'src/ops/lora_linear_update.ts',
     find: 'call.multiply(matmul_nt, own, b, out, [count, O, R], scale, true)',
     replace: 'call.multiply(matmul_nt, own, b, out, [count, O, R], scale, false)',
     testFile: PROPERTIES,
@@ -56,7 +56,7 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: 'the gradient of B is not scaled',
-    file: 'src/ops/lora_linear.ts',
+    file: 'src/ops/lora_linear_update.ts',
     find: 'call.multiply(matmul_tn, upstream, own, out, [O, R, count], scale, !first)',
     replace: 'call.multiply(matmul_tn, upstream, own, out, [O, R, count], 1, !first)',
     testFile: PROPERTIES,
@@ -64,7 +64,7 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: 'the gradient of A is not scaled',
-    file: 'src/ops/lora_linear.ts',
+    file: 'src/ops/lora_linear_update.ts',
     find: 'call.multiply(matmul_nn, part(dy, O, start), b, own, [count, R, O], scale)',
     replace: 'call.multiply(matmul_nn, part(dy, O, start), b, own, [count, R, O], 1)',
     testFile: PROPERTIES,
@@ -72,7 +72,7 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: 'the gradient of the bias of B is not scaled',
-    file: 'src/ops/lora_linear.ts',
+    file: 'src/ops/lora_linear_update.ts',
     find: 'call.multiply(matmul_tn, upstream, call.ones, out, [O, 1, count], scale, !first)',
     replace: 'call.multiply(matmul_tn, upstream, call.ones, out, [O, 1, count], 1, !first)',
     testFile: LAYERS,
@@ -80,7 +80,7 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: 'the gradient of x leaves the update out',
-    file: 'src/ops/lora_linear.ts',
+    file: 'src/ops/lora_linear_update.ts',
     find: '    backwardInput(call, update, dv, dx)\n',
     replace: '    void backwardInput\n',
     testFile: PROPERTIES,
@@ -88,7 +88,7 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: 'gradients of several ranges of rows overwrite each other',
-    file: 'src/ops/lora_linear.ts',
+    file: 'src/ops/lora_linear_update.ts',
     find: 'call.multiply(matmul_tn, upstream, own, out, [O, R, count], scale, !first)',
     replace: 'call.multiply(matmul_tn, upstream, own, out, [O, R, count], scale, false)',
     testFile: ROWS,
@@ -104,7 +104,7 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: 'the backward pass drops other elements',
-    file: 'src/ops/lora_linear.ts',
+    file: 'src/ops/lora_linear_update.ts',
     find: 'const masked = call.dropped(through, rows * I, dropout)',
     replace:
       'const masked = call.dropped(through, rows * I, { ...dropout, stream: dropout.stream + 1 })',
@@ -305,8 +305,8 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: 'the choice of one call leaks into the next',
-    file: 'src/lora/active.ts',
-    find: '  } finally {\n    chosen = before\n',
+    file: 'src/core/ambient.ts',
+    find: '  } finally {\n    current = before\n',
     replace: '  } finally {\n',
     testFile: ACTIVE,
     test: 'is not that of the next',

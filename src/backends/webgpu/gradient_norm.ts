@@ -74,7 +74,7 @@ const end: Program = {
   let small = sqrt(control[0]);
   let large = sqrt(control[1]) * 1180591620717411303424.0;
   let ratio = small / max(large, 1.0);
-  let norm = select(small, large * sqrt(1.0 + ratio * ratio), control[1] != 0.0);
+  let norm = select(small, large * sqrt(1.0 + ratio * ratio), bitcast<u32>(control[1]) != 0u);
   conclude(norm, is_finite(control[0]) && is_finite(control[1]));`,
 }
 

@@ -2,7 +2,7 @@
 // calls are sent there in batches, and a read blocks until the answer is here. So the suites that read
 // at once, those of the ops, of LoRA and of the golden data, run on WebGPU as they are.
 
-import { existsSync, mkdtempSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -164,6 +164,7 @@ export async function remoteWebGpu(place: Place): Promise<Backend> {
   // Bundled inside the project, for the worker to find the packages of the project.
   const root = fileURLToPath(new URL('../../../node_modules/', import.meta.url))
   const folder = mkdtempSync(join(place === 'dawn' ? tmpdir() : root, '.webgpu-'))
+  process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
   const file = await bundled(place, folder)
   const page = place === 'chromium' ? await bundled('page', folder) : undefined
   const state = new Int32Array(new SharedArrayBuffer(4))

@@ -81,12 +81,15 @@ export async function acrossSeeds(runs: Runs): Promise<Claim> {
     ])
     shown = suffix === 'v_proj' ? shown : [phi, found[0].random]
   }
+  const common = means.q_proj > 2 && means.v_proj > 2
+  const more = means.q_proj > means.v_proj
   return {
     title: `Subspaces of two seeds (Figure 4): r = ${r}`,
     says: 'Two seeds find common directions that random matrices do not have, more of them in W_q than in W_v.',
-    verdict: verdictOf(means.q_proj > 2 && means.v_proj > 2 && means.q_proj > means.v_proj),
+    verdict: verdictOf(common && more),
     because:
-      'Holds if φ(4, 4) is more than twice that of random subspaces for both, and larger for W_q.',
+      'Holds if φ(4, 4) is more than twice that of random subspaces for both ' +
+      `(it is${common ? '' : ' not'}), and larger for W_q (it is${more ? '' : ' not'}).`,
     table: [['weights', 'φ(1, 1)', 'φ(4, 4)', 'random (4, 4)'], ...rows],
     picture: {
       name: 'figure-4',

@@ -8,7 +8,7 @@ import type { Project } from './project.ts'
 import { parsed, type Runtime, type SuiteResult } from './runtime.ts'
 import { serve } from './site.ts'
 
-const CHROMIUM = process.env['LOWRANK_CHROMIUM'] ?? '/usr/bin/chromium'
+export const CHROMIUM: string = process.env['LOWRANK_CHROMIUM'] ?? '/usr/bin/chromium'
 const FIREFOX = process.env['LOWRANK_FIREFOX'] ?? '/usr/bin/firefox-esr'
 const WEBKIT_DRIVER = '/usr/bin/WebKitWebDriver'
 const WEBKIT = '/usr/lib/x86_64-linux-gnu/webkit2gtk-4.1/MiniBrowser'

@@ -10,46 +10,26 @@
 // the updates alone. An update may be for some rows of x only, so that each row of a batch can have an
 // adapter of its own. A bias is a product with a column of ones.
 
-import type { Floats } from '../core/backend.ts'
 import { dims } from '../core/dims.ts'
 import { defineOp, type Gradients, type Op, type OpContext } from '../core/op.ts'
 import type { Shape } from '../core/shape.ts'
 import type { Tensor } from '../core/tensor.ts'
-import { applyDropout, type DropoutKernels, type DropoutMask, dropoutReference } from './dropout.ts'
-import { type LinearKernels, linearReference } from './linear_reference.ts'
-import { MATMUL_SCRATCH, type MatmulKernel, type MatmulKernels, matmulReference } from './matmul.ts'
+import { dropoutReference } from './dropout.ts'
+import { linearReference } from './linear_reference.ts'
+import {
+  backwardUpdate,
+  Call,
+  forwardUpdate,
+  type Kernels,
+  type LowRank,
+  type Part,
+  part,
+  type SavedUpdate,
+  type UpdateOptions,
+} from './lora_linear_update.ts'
+import { matmulReference } from './matmul.ts'
 
-/** Entries `start` up to, but without, `end` of the first axis of x. */
-export type RowRange = readonly [start: number, end: number]
-
-interface UpdateOptions {
-  /** What the update is multiplied by. */
-  readonly scale: number
-  /** Drops elements of the update's input with probability p. */
-  readonly dropout?: DropoutMask
-  /** The part of the batch that the update is for; all of it if absent. */
-  readonly rows?: readonly RowRange[]
-}
-
-/** One low-rank update: A [R, I], B [O, R], perhaps the bias [O] of B. */
-export interface LowRank extends UpdateOptions {
-  readonly A: Tensor
-  readonly B: Tensor
-  readonly bias?: Tensor
-}
-
-interface Kernels extends MatmulKernels, LinearKernels, DropoutKernels {
-  accumulate(x: Floats, y: Floats, n: number): void
-}
-
-/** What backward needs of one update. */
-interface SavedUpdate extends UpdateOptions {
-  readonly A: Tensor
-  readonly B: Tensor
-  readonly u: Tensor
-  readonly hasBias: boolean
-  readonly ranges: readonly RowRange[]
-}
+export type { LowRank, RowRange } from './lora_linear_update.ts'
 
 interface LayerOptions {
   readonly updates: readonly UpdateOptions[]
@@ -73,192 +53,17 @@ type Inputs = readonly (Tensor | undefined)[]
 const FIRST = 3
 const PER_UPDATE = 3
 
-/** A matrix operand that is part of a buffer. */
-interface Part {
-  readonly buffer: Floats
-  readonly offset: number
-  readonly stride: number
-}
-
-const part = (buffer: Floats, stride: number, row = 0): Part => ({
-  buffer,
-  offset: row * stride,
-  stride,
-})
-
-/** One call of the op: sizes, and products of float32 parts. */
-class Call {
-  readonly context: OpContext<Kernels>
-  readonly rows: number
-  readonly I: number
-  readonly O: number
-  #ones: Floats | undefined
-
-  constructor(context: OpContext<Kernels>, sizes: { rows: number; I: number; O: number }) {
-    this.context = context
-    this.rows = sizes.rows
-    this.I = sizes.I
-    this.O = sizes.O
-  }
-
-  multiply(
-    kernel: MatmulKernel,
-    a: Part,
-    b: Part & { readonly format?: number },
-    c: Part,
-    [M, N, K]: readonly [number, number, number],
-    alpha = 1,
-    accumulate = false,
-  ): void {
-    const scratch = this.context.scratch(MATMUL_SCRATCH)
-    const [add, format] = [accumulate ? 1 : 0, b.format ?? 0]
-    kernel(
-      ...([a.buffer, a.offset, a.stride, b.buffer, b.offset, b.stride, format] as const),
-      ...([c.buffer, c.offset, c.stride, M, N, K, alpha, add, scratch] as const),
-    )
-  }
-
-  /** A column of ones, as long as there are rows. */
-  get ones(): Part {
-    if (this.#ones === undefined) {
-      this.#ones = this.context.floats(this.context.filled([Math.max(this.rows, 1)], 1))
-    }
-    return part(this.#ones, 1)
-  }
-
-  /** The input of an update: x itself, or x with elements dropped. */
-  source(x: Tensor, { dropout }: UpdateOptions): Floats {
-    const buffer = this.context.floats(x)
-    return dropout ? this.dropped(buffer, x.size, dropout) : buffer
-  }
-
-  dropped(x: Floats, n: number, mask: DropoutMask): Floats {
-    const y = this.context.temporary(n)
-    applyDropout(this.context.kernels, x, y, n, mask)
-    return y
-  }
-}
-
-/** Calls `fn` with each range and the row of u where its rows begin. */
-function forRanges(
-  ranges: readonly RowRange[],
-  fn: (start: number, count: number, at: number, first: boolean) => void,
-): void {
-  let at = 0
-  ranges.forEach(([start, end], i) => {
-    fn(start, end - start, at, i === 0)
-    at += end - start
-  })
-}
-
-function forwardUpdate(call: Call, x: Tensor, y: Floats, update: LowRank): SavedUpdate {
-  const { context, rows, I, O } = call
-  const { A, B, bias, scale } = update
-  const { R } = dims('loraLinear: A', A, 'R I', { I })
-  dims('loraLinear: B', B, 'O R', { O, R })
-  // Rows of x as a matrix for each entry of its first axis.
-  const height = rows / x.shape[0]
-  const ranges = update.rows?.map(([start, end]): RowRange => [start * height, end * height]) ?? [
-    [0, rows],
-  ]
-  const total = ranges.reduce((sum, [start, end]) => sum + end - start, 0)
-  const u = context.empty([total, R])
-  const { matmul_nt, matmul_nn } = context.kernels
-  const [a, b, source, target] = [
-    part(context.floats(A), I),
-    part(context.floats(B), R),
-    call.source(x, update),
-    context.floats(u),
-  ]
-  forRanges(ranges, (start, count, at) => {
-    const own = part(target, R, at)
-    const out = part(y, O, start)
-    call.multiply(matmul_nt, part(source, I, start), a, own, [count, R, I])
-    call.multiply(matmul_nt, own, b, out, [count, O, R], scale, true)
-    if (bias) {
-      const c = part(context.floats(bias), O)
-      call.multiply(matmul_nn, call.ones, c, out, [count, O, 1], scale, true)
-    }
-  })
-  const { dropout } = update
-  return { A, B, u, scale, dropout, ranges, hasBias: bias !== undefined }
-}
-
-/** Adds d(dv·A) to dx. */
-function backwardInput(call: Call, update: SavedUpdate, dv: Floats, dx: Floats): void {
-  const { context, I, rows } = call
-  const { A, ranges, dropout } = update
-  const R = A.shape[0]
-  const through = dropout ? context.floats(context.filled([rows, I], 0)) : dx
-  forRanges(ranges, (start, count, at) => {
-    const a = part(context.floats(A), I)
-    const out = part(through, I, start)
-    call.multiply(context.kernels.matmul_nn, part(dv, R, at), a, out, [count, I, R], 1, true)
-  })
-  if (dropout) {
-    const masked = call.dropped(through, rows * I, dropout)
-    context.kernels.accumulate(masked, dx, rows * I)
-  }
-}
-
-/** A gradient that is a sum over ranges; zero where there are none. */
-function summed(call: Call, shape: Shape, ranges: readonly RowRange[]): Tensor {
-  return ranges.length > 0 ? call.context.empty(shape) : call.context.filled(shape, 0)
-}
-
-function backwardUpdate(
-  call: Call,
-  dy: Floats,
-  x: Tensor | undefined,
-  dx: Floats | undefined,
-  update: SavedUpdate,
-  needs: readonly boolean[],
-): (Tensor | undefined)[] {
-  const { context, I, O } = call
-  const { A, B, u, scale, ranges } = update
-  const { matmul_nn, matmul_tn } = context.kernels
-  const R = A.shape[0]
-  const [needsA, needsB, needsC] = needs
-  const dA = needsA ? summed(call, A.shape, ranges) : undefined
-  const dB = needsB ? summed(call, B.shape, ranges) : undefined
-  const dc = needsC ? summed(call, [O], ranges) : undefined
-  const dv = context.temporary(u.size)
-  if (dA || dx) {
-    forRanges(ranges, (start, count, at) => {
-      const b = part(context.floats(B), R)
-      const own = part(dv, R, at)
-      call.multiply(matmul_nn, part(dy, O, start), b, own, [count, R, O], scale)
-    })
-  }
-  if (dx) {
-    backwardInput(call, update, dv, dx)
-  }
-  const source = dA && x ? call.source(x, update) : undefined
-  forRanges(ranges, (start, count, at, first) => {
-    const upstream = part(dy, O, start)
-    if (dA && source !== undefined) {
-      const out = part(context.floats(dA), I)
-      const input = part(source, I, start)
-      call.multiply(matmul_tn, part(dv, R, at), input, out, [R, I, count], 1, !first)
-    }
-    if (dB) {
-      const own = part(context.floats(u), R, at)
-      const out = part(context.floats(dB), R)
-      call.multiply(matmul_tn, upstream, own, out, [O, R, count], scale, !first)
-    }
-    if (dc) {
-      const out = part(context.floats(dc), 1)
-      call.multiply(matmul_tn, upstream, call.ones, out, [O, 1, count], scale, !first)
-    }
-  })
-  return update.hasBias ? [dA, dB, dc] : [dA, dB, undefined]
-}
-
-function updatesOf(inputs: Inputs, options: readonly UpdateOptions[]): LowRank[] {
+function updatesOf(
+  inputs: Inputs,
+  options: readonly UpdateOptions[],
+  { I, O }: { readonly I: number; readonly O: number },
+): LowRank[] {
   return options.map((update, i) => {
     const at = FIRST + PER_UPDATE * i
-    const [A, B, bias] = inputs.slice(at, at + PER_UPDATE)
-    return { ...update, A: A as Tensor, B: B as Tensor, bias }
+    const [A, B, bias] = inputs.slice(at, at + PER_UPDATE) as [Tensor, Tensor, Tensor | undefined]
+    const { R } = dims('loraLinear: A', A, 'R I', { I })
+    dims('loraLinear: B', B, 'O R', { O, R })
+    return { ...update, A, B, bias }
   })
 }
 
@@ -334,7 +139,7 @@ export const loraLinearOp: Op<Kernels, Inputs, LayerOptions, Tensor, Saved> =
         const w = weightPart(call, weight, transposed)
         call.multiply(kernel, source, w, part(target, O), [rows, O, I], 1, bias !== undefined)
       }
-      const updates = updatesOf(inputs, options.updates).map(update =>
+      const updates = updatesOf(inputs, options.updates, call).map(update =>
         forwardUpdate(call, x, target, update),
       )
       const needsInput = needs[1] || updates.some((_, i) => needs[FIRST + PER_UPDATE * i])

@@ -1,5 +1,9 @@
-// Every kernel of the interface has a WebGPU form with as many parameters as its reference loops.
+// Every kernel of the interface has a WebGPU form with as many parameters as its reference loops, and the
+// whole is at most 25 KB gzipped.
 
+import { fileURLToPath } from 'node:url'
+import { gzipSync } from 'node:zlib'
+import { build } from 'rolldown'
 import { expect, it } from 'vitest'
 import { kernelSources } from '../../../src/backends/webgpu/kernels.ts'
 import { arityOf } from '../../../src/backends/webgpu/program.ts'
@@ -36,4 +40,10 @@ it('takes the parameters of the reference loops', () => {
     return typeof source !== 'function' && length > 0 && arityOf(source) < length
   })
   expect(wrong.map(([name]) => name)).toEqual([])
+})
+
+it('is at most 25 KB gzipped', async () => {
+  const input = fileURLToPath(new URL('../../../src/backends/webgpu/index.ts', import.meta.url))
+  const { output } = await build({ input, write: false, output: { minify: true } })
+  expect(gzipSync(output[0].code).length).toBeLessThanOrEqual(25 * 1024)
 })

@@ -150,6 +150,15 @@ export function placeOf(model: Module, path: string): [place: string, module: Mo
   throw new Error(`lora: no module "${path}"`)
 }
 
+/** The module at a path of the model without adapters, out of all that adapters put around it. */
+export function plainAt(model: Module, path: string): Module {
+  let [, module] = placeOf(model, path)
+  while ('original_module' in module) {
+    module = module.original_module as Module
+  }
+  return module instanceof LoraModule ? module.base : module
+}
+
 /** Gives an adapter a version of parameters of the module at `path`. */
 export function saveVersion(model: Module, path: string, name: string, version: Version): Module {
   const [place, module] = placeOf(model, path)
@@ -157,7 +166,7 @@ export function saveVersion(model: Module, path: string, name: string, version: 
     module.versions.set(name, version)
     return model
   }
-  const saved = new SavedModule(module, module instanceof LoraModule ? module.base : module)
+  const saved = new SavedModule(module, plainAt(model, path))
   saved.versions.set(name, version)
   return replaceAt(model, place, saved)
 }

@@ -29,6 +29,8 @@ import {
 } from 'lowrank/lora'
 import type { CausalLM } from 'lowrank/models'
 import { describe, expect, it } from 'vitest'
+import { holdersIn } from '../../src/lora/adapters.ts'
+import { SavedModule } from '../../src/lora/saved_module.ts'
 import { tinyLlama } from '../support/models.ts'
 
 const ids = (): Tensor => tensor([3, 7, 1, 9, 7, 2], [2, 3], { dtype: 'int32' })
@@ -145,6 +147,47 @@ describe('an adapter with', () => {
   })
 })
 
+describe('ensureWeightTying', () => {
+  const tying = { modulesToSave: ['embed_tokens'], ensureWeightTying: true }
+  const versionsOf = (model: CausalLM, name: string): (string | undefined)[] =>
+    ['model.embed_tokens', 'lm_head'].map(path => {
+      const { holder } = holdersIn(model).find(found => found.path === path) ?? {}
+      return holder instanceof SavedModule
+        ? holder.versions.get(name)?.parameters.get('weight')?.bits().toString()
+        : undefined
+    })
+
+  it('shares one copy, in a second adapter as in the first', async () => {
+    manualSeed(1)
+    const model = modelOf(tying, 'a', tinyLlama({ tie_word_embeddings: true }))
+    modelOf(tying, 'b', model)
+    await trained(model)
+    const [a, b] = ['a', 'b'].map(name => versionsOf(model, name))
+    expect(b[0]).toBeDefined()
+    expect(b[1]).toBe(b[0])
+    expect(a[1]).toBe(a[0])
+    expect(a[0]).not.toBe(b[0])
+  })
+
+  it('ties nothing that the model does not tie, whatever stands around it', () => {
+    const model = modelOf({ modulesToSave: ['embed_tokens', 'lm_head'] }, 'a')
+    const before = logits(model, null)
+    modelOf(tying, 'b', model)
+    expect(versionsOf(model, 'b')[1]).toBeUndefined()
+    expect(logits(model, 'b')).toEqual(before)
+  })
+
+  it('lets an adapter have tokens where another has a copy', () => {
+    const model = modelOf({ modulesToSave: ['embed_tokens'] }, 'a')
+    const before = logits(model, null)
+    modelOf({ trainableTokenIndices: [3] }, 'b', model)
+    modelOf({ modulesToSave: ['embed_tokens'] }, 'c', model)
+    for (const name of ['a', 'b', 'c']) {
+      expect(logits(model, name)).toEqual(before)
+    }
+  })
+})
+
 describe('options', () => {
   it('choose blocks', () => {
     const paths = (config: LoraConfig): string[] =>
@@ -164,6 +207,7 @@ describe('options', () => {
     expect(problemOf({ trainableTokenIndices: { q_proj: [1] } })).toContain(
       'has no rows for tokens',
     )
+    expect(problemOf({ trainableTokenIndices: [3, 3] })).toContain('each once')
     expect(problemOf({ bias: 'some' as 'all' })).toContain('bias: expected one of none, all')
     expect(problemOf({ useDora: true, loraBias: true })).toContain('useDora')
     expect(problemOf({ targetModules: ['embed_tokens'], loraBias: true })).toContain('no bias')

@@ -10,7 +10,7 @@ import { isFlag, isNames, type LoraConfig } from '../config.ts'
 import type { Extension, PartsRequest, PlannedPart } from '../extension.ts'
 import { LoraModule } from '../module.ts'
 import type { Candidate } from '../plan.ts'
-import { copied, placeOf, saveVersion } from '../saved_module.ts'
+import { copied, plainAt, saveVersion } from '../saved_module.ts'
 import { fileKey } from '../state.ts'
 
 /** The options that concern whole modules. */
@@ -53,8 +53,8 @@ function tiedTo({ model, config }: PartsRequest, path: string): string | undefin
   if (!config.ensureWeightTying || path !== inputLayer || outputLayer === undefined) {
     return undefined
   }
-  const weights = [path, outputLayer].map(at => ownParameters(placeOf(model, at)[1]).get('weight'))
-  return weights[0] === weights[1] ? outputLayer : undefined
+  const [own, head] = [path, outputLayer].map(at => ownParameters(plainAt(model, at)).get('weight'))
+  return own && own === head ? outputLayer : undefined
 }
 
 function savedPart(request: PartsRequest, { path, module }: Candidate): PlannedPart {

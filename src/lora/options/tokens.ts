@@ -8,8 +8,7 @@ import { Linear } from '../../nn/linear.ts'
 import type { Module } from '../../nn/module.ts'
 import { replaceAt } from '../attach.ts'
 import type { Extension, PartsRequest, PlannedPart } from '../extension.ts'
-import { LoraModule } from '../module.ts'
-import { placeOf } from '../saved_module.ts'
+import { placeOf, plainAt } from '../saved_module.ts'
 import { fileKey } from '../state.ts'
 import { rowsOf, TOKENS_KEY, TokenModule, type Tokens } from '../token_module.ts'
 
@@ -31,15 +30,6 @@ function wanted({ model, config, candidates, problems }: PartsRequest): Wanted[]
     }
     return found.map(({ path }) => [path, indices])
   })
-}
-
-function plainAt(model: Module, path: string): Module {
-  const [, module] = placeOf(model, path)
-  if (module instanceof TokenModule) {
-    const inner = module.original_module
-    return inner instanceof LoraModule ? inner.base : inner
-  }
-  return module instanceof LoraModule ? module.base : module
 }
 
 /** Gives an adapter rows of the layer at `path`. */
@@ -91,7 +81,8 @@ function tokensPart(
 }
 
 function isTokens(value: unknown): boolean {
-  return Array.isArray(value) && value.every(Number.isInteger)
+  const once = Array.isArray(value) && new Set(value).size === value.length
+  return once && value.every(Number.isInteger)
 }
 
 export const tokens: Extension = {
@@ -99,7 +90,7 @@ export const tokens: Extension = {
   options: {
     trainableTokenIndices: value => {
       const lists = Array.isArray(value) ? [value] : Object.values(Object(value))
-      return lists.length > 0 && lists.every(isTokens) ? undefined : 'whole numbers'
+      return lists.length > 0 && lists.every(isTokens) ? undefined : 'whole numbers, each once'
     },
   },
   parts: request =>

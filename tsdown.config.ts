@@ -63,6 +63,8 @@ const config: UserConfig[] = [
     dts: false,
     clean: false,
     minify: true,
+    // One file, whatever is imported late: a page may have it from anywhere.
+    outputOptions: { codeSplitting: false },
     platform: 'browser',
     alias: inlinedKernels,
     deps: { alwaysBundle: [/.*/] },

@@ -34,7 +34,7 @@ if (!options.ours && !options.from && !existsSync(`${here}/node_modules`)) {
 const torch = options.ours || !pythonHas('torch') ? [] : ['torch']
 const peft = torch.length > 0 && pythonHas('peft') ? ['torch:peft'] : []
 
-function ours({ kind, sizes }) {
+function ownEngines({ kind, sizes }) {
   if (kind !== 'product') {
     return ['lowrank']
   }
@@ -58,7 +58,7 @@ function peersOf({ kind }) {
 function enginesOf(workload) {
   const { kind } = workload
   const wrapped = kind === 'lora' || kind === 'transformer' ? peft : []
-  return ['ceiling', ...torch, ...wrapped, ...ours(workload), ...peersOf(workload)]
+  return ['ceiling', ...torch, ...wrapped, ...ownEngines(workload), ...peersOf(workload)]
 }
 
 function commit() {
@@ -98,3 +98,7 @@ if (options.json) {
 if (options.write) {
   await writeResults(results)
 }
+const ours = results.workloads
+  .flatMap(({ engines }) => engines)
+  .filter(({ engine }) => /^lowrank/.test(engine))
+process.exitCode = ours.some(({ problems }) => problems.length > 0) ? 1 : 0

@@ -2,12 +2,14 @@
 // leak into another stream that is interleaved with it.
 
 import { type Ambient, around, runWithin } from '../core/ambient.ts'
+import { LowrankError } from '../core/errors.ts'
 
 /** One adapter or several by name; `null`: none, the base alone; absent: the model's default. */
 export type AdapterSelection = string | readonly string[] | null | undefined
 
 const chosen: Ambient<readonly string[]> = {}
 
+/** The names of a selection; throws a `target` error for one that is there twice. */
 export function namesOf(selection: AdapterSelection): readonly string[] | undefined {
   if (selection === undefined) {
     return undefined
@@ -15,7 +17,11 @@ export function namesOf(selection: AdapterSelection): readonly string[] | undefi
   if (selection === null) {
     return []
   }
-  return typeof selection === 'string' ? [selection] : selection
+  const names = typeof selection === 'string' ? [selection] : selection
+  if (new Set(names).size < names.length) {
+    throw new LowrankError('target', `lora: expected each adapter once, got ${names.join(', ')}`)
+  }
+  return names
 }
 
 /** The adapters of the running call, if it named any. */

@@ -2,7 +2,7 @@
 
 import { throwAll } from '../core/errors.ts'
 import type { Module } from '../nn/module.ts'
-import { type AdapterSelection, namesOf, withAdapter } from './active.ts'
+import { type AdapterSelection, namesOf, withAdapter as withChosen } from './active.ts'
 import type { ResolvedConfig } from './config.ts'
 import { Holder } from './holder.ts'
 import { checkAdapters, LoraModule } from './module.ts'
@@ -65,7 +65,8 @@ export function adapterNames(model: Module): string[] {
 
 /**
  * Makes one or several adapters the default of every call, and the only ones that are trained;
- * `null` turns all off. Throws a `target` error for a name that does not exist.
+ * `null` turns all off. What was merged is unmerged. Throws a `target` error for a name that does
+ * not exist.
  *
  * @example
  * ```ts
@@ -80,19 +81,25 @@ export function adapterNames(model: Module): string[] {
 export function setAdapter(model: Module, selection: AdapterSelection): void {
   const holders = holdersIn(model)
   const names = namesOf(selection) ?? []
-  checkAdapters(
-    'lora.setAdapter',
-    holders.map(({ holder }) => holder),
-    names,
-  )
+  checkModel('lora.setAdapter', model, names)
   throwAll('target', 'lora.setAdapter', clashes(holders, names))
   activate(model, names)
+}
+
+/** Throws a `target` error unless a model has every adapter that is named. */
+export function checkModel(where: string, model: Module, names: readonly string[]): void {
+  checkAdapters(
+    where,
+    holdersIn(model).map(({ holder }) => holder),
+    names,
+  )
 }
 
 /** `setAdapter` for names that are known to be right. */
 export function activate(model: Module, names: readonly string[]): void {
   for (const { holder } of holdersIn(model)) {
     const own = holder.names()
+    holder.unmerge()
     holder.active = names.filter(name => own.includes(name))
     for (const name of own) {
       for (const parameter of holder.parametersOf(name).trained) {
@@ -118,16 +125,20 @@ function clashes(holders: readonly PlacedHolder[], names: readonly string[]): st
 
 /** Runs `fn` with the base alone, whatever the default adapter is. */
 export function disableAdapters<T>(fn: () => T): T {
-  return withAdapter(null, fn)
+  return withChosen(null, fn)
 }
 
-/** Takes an adapter off every layer and gives its memory back; the others are untouched. */
+/**
+ * Takes an adapter off every layer and gives its memory back; the others are untouched. What was
+ * merged is unmerged.
+ */
 export function deleteAdapter(model: Module, name: string): void {
   const holders = holdersIn(model).map(({ holder }) => holder)
   checkAdapters('lora.deleteAdapter', holders, [name])
   const own = holders.filter(holder => holder.names().includes(name))
   const gone = new Set(own.flatMap(holder => holder.parametersOf(name).all))
   for (const holder of own) {
+    holder.unmerge()
     holder.remove(name)
     holder.active = holder.active.filter(active => active !== name)
   }

@@ -14,6 +14,8 @@ export abstract class Holder extends Module {
   abstract entries(name: string): [key: string, Parameter][]
   /** Every parameter of one of them; those that training changes. */
   abstract parametersOf(name: string): { readonly all: Parameter[]; readonly trained: Parameter[] }
+  /** Goes back to the adapters from what was computed of them in advance. */
+  unmerge(): void {}
   /** Forgets an adapter; its parameters are the caller's to dispose of. */
   abstract remove(name: string): void
   /**

@@ -1,15 +1,16 @@
 // Folding adapters into plain weights: W' = W + Σ s·B·A. The base is kept, so that unmerging gives
 // its bytes back exactly; `mergeAndUnload` is for those who will not.
 
-import type { DType } from '../core/dtype.ts'
+import { type DType, isHalf } from '../core/dtype.ts'
 import { throwAll } from '../core/errors.ts'
 import type { Parameter } from '../core/parameter.ts'
+import type { Tensor } from '../core/tensor.ts'
 import type { Adaptable } from '../nn/adaptable.ts'
 import type { Module } from '../nn/module.ts'
 import { type AdapterSelection, namesOf } from './active.ts'
-import { adapterConfigs, loraLayers } from './adapters.ts'
+import { adapterConfigs, checkModel, loraLayers } from './adapters.ts'
 import { Holder } from './holder.ts'
-import { mergeLayer } from './merged.ts'
+import { layerOf, mergedParts } from './merged.ts'
 import { LoraModule } from './module.ts'
 
 export interface MergeOptions {
@@ -28,19 +29,39 @@ export interface MergedReport {
 interface Merged extends MergedReport {
   readonly holder: LoraModule
   readonly layer: Adaptable
-  isFinite(): boolean
 }
 
 function mergeAll(model: Module, selection: AdapterSelection, dtype?: DType): Merged[] {
+  checkModel('lora.merge', model, namesOf(selection) ?? [])
   return loraLayers(model).map(({ path, layer: holder }) => {
-    const merging = mergeLayer(holder, selection, dtype)
-    return { path, dtype: merging.layer.weight.dtype, holder, ...merging }
+    const parts = mergedParts(holder, holder.states(selection))
+    const layer = layerOf(holder.base, parts, dtype)
+    const before = holder.base.weight
+    const { weight } = layer
+    const rounding = isHalf(weight.dtype) ? lostShare(before, parts.weight, weight) : 0
+    return { path, dtype: weight.dtype, rounding, holder, layer }
   })
+}
+
+/** ‖rounded − exact‖ / ‖exact − base‖; 0 where nothing was added. */
+function lostShare(base: Tensor, exact: Tensor, rounded: Tensor): number {
+  const [before, wide, after] = [base, exact, rounded].map(x => x.dataSync())
+  let lost = 0
+  let added = 0
+  for (let i = 0; i < wide.length; i++) {
+    lost += (after[i] - wide[i]) * (after[i] - wide[i])
+    added += (wide[i] - before[i]) * (wide[i] - before[i])
+  }
+  return added > 0 ? Math.sqrt(lost / added) : 0
+}
+
+function holdsNumbers({ weight, bias }: Adaptable): boolean {
+  return [weight, bias].every(x => !x || x.dataSync().every(Number.isFinite))
 }
 
 /** Throws a `numeric` error that lists the layers which NaN or infinities are in. */
 function checkFinite(merged: readonly Merged[]): void {
-  const wrong = merged.filter(layer => !layer.isFinite())
+  const wrong = merged.filter(({ layer }) => !holdsNumbers(layer))
   for (const { layer } of wrong.length > 0 ? merged : []) {
     layer.dispose()
   }
@@ -55,8 +76,9 @@ const reportOf = ({ path, dtype, rounding }: Merged): MergedReport => ({ path, d
 
 /**
  * Computes W + Σ s·B·A once for every wrapped layer; calls that name no adapter use it from then on.
- * The base stays beside it: `unmerge` restores it bit for bit. Returns what rounding cost. Throws a
- * `numeric` error if `safe` is set and a result is not finite.
+ * The base stays beside it: `unmerge` restores it bit for bit, as does every change of the adapters.
+ * Returns what rounding cost. Throws a `target` error for an adapter that the model does not have, and
+ * a `numeric` error if `safe` is set and a result is not finite.
  *
  * @example
  * ```ts
@@ -79,7 +101,7 @@ export function merge(
     checkFinite(merged)
   }
   for (const { holder, layer } of merged) {
-    holder.merged?.dispose()
+    holder.unmerge()
     holder.merged = layer
   }
   return merged.map(reportOf)
@@ -88,8 +110,7 @@ export function merge(
 /** Goes back to the base and its adapters. */
 export function unmerge(model: Module): void {
   for (const { layer } of loraLayers(model)) {
-    layer.merged?.dispose()
-    layer.merged = undefined
+    layer.unmerge()
   }
 }
 
@@ -138,7 +159,7 @@ export function mergeAndUnload(model: Module, options: MergeAndUnloadOptions = {
   for (const [place, module] of [...model.namedModules()]) {
     const layer = layers.get(module)
     if (layer && module instanceof LoraModule) {
-      module.merged?.dispose()
+      module.unmerge()
       put(place, layer)
     }
   }

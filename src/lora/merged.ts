@@ -1,7 +1,7 @@
 // The layer that adapters on another amount to: W' = W + Σ s·B·A, b' = b + Σ s·c. Sums are formed in
 // float32, over the base widened, and rounded once.
 
-import { type DType, isHalf } from '../core/dtype.ts'
+import type { DType } from '../core/dtype.ts'
 import { LowrankError } from '../core/errors.ts'
 import { Parameter } from '../core/parameter.ts'
 import { scoped } from '../core/scope.ts'
@@ -10,8 +10,8 @@ import { type Tensor, tensor } from '../core/tensor.ts'
 import type { Adaptable } from '../nn/adaptable.ts'
 import { loraMerge } from '../ops/lora_merge.ts'
 import { reshape } from '../ops/reshape.ts'
-import type { AdapterSelection } from './active.ts'
-import type { LoraModule } from './module.ts'
+import { type AdapterSelection, namesOf } from './active.ts'
+import { checkAdapters, type LoraModule } from './module.ts'
 import { type LoraState, updatesOf } from './state.ts'
 
 /** What an adapter adds to the weight, as factors [r, in] and [out, r]. */
@@ -27,6 +27,15 @@ export function matrixUpdates(base: Adaptable, state: LoraState): ReturnType<typ
 /**
  * s·B·A of one adapter in the shape of the layer's weight, what its start subtracts included.
  * Throws a `target` error for a convolution in groups.
+ *
+ * @example
+ * ```ts
+ * import { attach, Linear } from 'lowrank'
+ * import { deltaWeight } from 'lowrank/lora'
+ *
+ * const layer = attach(new Linear(4, 3), { r: 2 })
+ * console.log(layer.states().map(state => deltaWeight(layer, state).shape)) // [[3, 4]]
+ * ```
  */
 export function deltaWeight(layer: LoraModule, state: LoraState): Tensor {
   checkMergeable(layer, [state])
@@ -80,52 +89,35 @@ function checkMergeable({ base }: LoraModule, states: readonly LoraState[]): voi
   }
 }
 
-/** A merged layer, and what became of the sum on the way into it. */
-export interface Merging<L extends Adaptable = Adaptable> {
-  readonly layer: L
-  /** ‖rounded − exact‖ / ‖exact − W‖: the share of the update that a half-precision weight lost. */
-  readonly rounding: number
-  /** Whether every element of the weight and bias is a number. */
-  isFinite(): boolean
+/** Weight and bias of a layer with adapters, before they are rounded. */
+export interface MergedParts {
+  readonly weight: Tensor
+  readonly bias: Tensor | undefined
 }
 
-/** Merges a layer and looks at the result; `mergedLayer` for those who need the layer alone. */
-export function mergeLayer<L extends Adaptable>(
-  layer: LoraModule<L>,
-  selection?: AdapterSelection,
-  dtype: DType = layer.base.weight.dtype,
-): Merging<L> {
-  const states = layer.states(selection)
+/** Merges adapters into the parts of a layer. Throws a `target` error for a convolution in groups. */
+export function mergedParts(layer: LoraModule, states: readonly LoraState[]): MergedParts {
   checkMergeable(layer, states)
-  const wide = scoped(() => ({
+  return scoped(() => ({
     weight: mergedWeight(layer, states),
     bias: mergedBias(layer, states),
   }))
-  const weight = asParameter(wide.weight, dtype)
-  const bias = wide.bias && asParameter(wide.bias, dtype)
-  return {
-    layer: layer.base.like(weight, bias) as L,
-    rounding: isHalf(dtype) ? lostShare(layer.base.weight, wide.weight, weight) : 0,
-    isFinite: () => [weight, bias].every(x => !x || x.dataSync().every(Number.isFinite)),
-  }
 }
 
-/** ‖rounded − exact‖ / ‖exact − base‖; 0 where nothing was added. */
-function lostShare(base: Tensor, exact: Tensor, rounded: Tensor): number {
-  const [before, wide, after] = [base, exact, rounded].map(x => x.dataSync())
-  let lost = 0
-  let added = 0
-  for (let i = 0; i < wide.length; i++) {
-    lost += (after[i] - wide[i]) * (after[i] - wide[i])
-    added += (wide[i] - before[i]) * (wide[i] - before[i])
-  }
-  return added > 0 ? Math.sqrt(lost / added) : 0
+/** A layer like `base` around merged parts, each in the dtype that it has there if none is given. */
+export function layerOf<L extends Adaptable>(base: L, parts: MergedParts, dtype?: DType): L {
+  const { weight, bias } = base
+  return base.like(
+    asParameter(parts.weight, dtype ?? weight.dtype),
+    parts.bias && asParameter(parts.bias, dtype ?? (bias ?? weight).dtype),
+  ) as L
 }
 
 /**
  * An ordinary layer with W + Σ s·B·A for the adapters that are named, or the active ones; the wrapper
  * and its base stay as they are. The sum is formed in float32 and rounded to the base's dtype, or to
- * the one that is asked for. Throws a `target` error for a convolution in groups.
+ * the one that is asked for. Throws a `target` error for a convolution in groups, or for an adapter that
+ * the layer does not have.
  *
  * @example
  * ```ts
@@ -139,9 +131,10 @@ function lostShare(base: Tensor, exact: Tensor, rounded: Tensor): number {
 export function mergedLayer<L extends Adaptable>(
   layer: LoraModule<L>,
   selection?: AdapterSelection,
-  dtype: DType = layer.base.weight.dtype,
+  dtype?: DType,
 ): L {
-  return mergeLayer(layer, selection, dtype).layer
+  checkAdapters('lora.merge', [layer], namesOf(selection) ?? [])
+  return layerOf(layer.base, mergedParts(layer, layer.states(selection)), dtype)
 }
 
 /** Elements as a frozen parameter of their own; those of a half-precision base keep their bits. */

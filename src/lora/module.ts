@@ -93,6 +93,11 @@ export class LoraModule<L extends Adaptable = Adaptable> extends Holder {
     this.adapters.delete(name)
   }
 
+  override unmerge(): void {
+    this.merged?.dispose()
+    this.merged = undefined
+  }
+
   /** The states of the adapters that a call with this selection uses, in their order. */
   states(selection?: AdapterSelection): LoraState[] {
     const names = namesOf(selection) ?? chosenAdapters() ?? this.active
@@ -101,14 +106,17 @@ export class LoraModule<L extends Adaptable = Adaptable> extends Holder {
 
   forward(x: Tensor, options: LoraCall = {}): Tensor {
     this.calls++
-    const rows = options.adapterNames ?? rowAdapters()
+    const { adapter, adapterNames } = options
+    // A name of the call itself is meant for this layer; what is around may be for others as well.
+    checkAdapters('lora', [this], [...(namesOf(adapter) ?? []), ...rowNames(adapterNames)])
+    const rows = adapterNames ?? rowAdapters()
     if (rows) {
       return this.#forwardRows(x, rows)
     }
-    if (this.merged && options.adapter === undefined && chosenAdapters() === undefined) {
+    if (this.merged && adapter === undefined && chosenAdapters() === undefined) {
       return this.merged.forward(x)
     }
-    return this.#run(x, this.states(options.adapter))
+    return this.#run(x, this.states(adapter))
   }
 
   /**
@@ -147,14 +155,13 @@ export class LoraModule<L extends Adaptable = Adaptable> extends Holder {
 
   /** Each adapter's update for its own rows of the batch, in one call where that can be. */
   #forwardRows(x: Tensor, names: readonly string[]): Tensor {
-    checkRows(this, x, names)
-    const stateOf = (name: string): LoraState[] => (name === BASE_NAME ? [] : [this.#state(name)])
-    const used = [...new Set(names)].flatMap(name => stateOf(name).map(state => ({ name, state })))
-    const split = used.find(({ state }) => state.split)?.state.split
+    checkCount(x, names)
+    const used = [...new Set(names)].filter(name => this.adapters.has(name))
+    const split = used.map(name => this.#state(name).split).find(Boolean)
     if (split) {
-      return split(x, names, (x, name) => this.#run(x, stateOf(name)))
+      return split(x, names, (x, name) => this.#run(x, this.states(name)))
     }
-    const updates = used.flatMap(({ name, state }) => activeUpdates(state, rangesOf(name, names)))
+    const updates = used.flatMap(name => activeUpdates(this.#state(name), rangesOf(name, names)))
     return this.base.updated(x, updates, this.base.weight, this.base.bias)
   }
 }
@@ -166,18 +173,18 @@ export function activeUpdates(state: LoraState, rows?: readonly RowRange[]): Low
   return updatesOf(state, { dropout, rows })
 }
 
-function checkRows(layer: LoraModule, x: Tensor, names: readonly string[]): void {
+function checkCount(x: Tensor, names: readonly string[]): void {
   if (names.length !== x.shape[0]) {
     throw new LowrankError(
       'argument',
       `lora: expected one adapter name for each of ${x.shape[0]} rows, got ${names.length}`,
     )
   }
-  checkAdapters(
-    'lora',
-    [layer],
-    names.filter(name => name !== BASE_NAME),
-  )
+}
+
+/** The adapters that rows name. */
+export function rowNames(names: readonly string[] = []): string[] {
+  return names.filter(name => name !== BASE_NAME)
 }
 
 /** The rows that have a name; those that follow each other as one range. */

@@ -4,6 +4,7 @@
 import { dims } from '../core/dims.ts'
 import { LowrankError } from '../core/errors.ts'
 import { type Tensor, tensor } from '../core/tensor.ts'
+import { rowAdapters } from '../lora/active.ts'
 import { KVCache } from '../nn/kv_cache.ts'
 import { Linear } from '../nn/linear.ts'
 import { crossEntropy } from '../ops/cross_entropy.ts'
@@ -69,7 +70,7 @@ export abstract class CausalLM extends Decoder {
 
 /** The options of a call for rows that were chosen among all [B·T] of its batch. */
 function perRow(options: ForwardOptions, rows: readonly number[], labels: Tensor): ForwardOptions {
-  const { adapter, adapterNames } = options
+  const { adapter, adapterNames = rowAdapters() } = options
   const T = labels.shape[1]
   return {
     adapter,

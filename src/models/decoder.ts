@@ -4,7 +4,9 @@
 import { LowrankError } from '../core/errors.ts'
 import { formatShape } from '../core/shape.ts'
 import type { Tensor } from '../core/tensor.ts'
-import { type AdapterSelection, withAdapter, withAdapterNames } from '../lora/active.ts'
+import { type AdapterSelection, namesOf, withAdapter, withAdapterNames } from '../lora/active.ts'
+import { checkModel } from '../lora/adapters.ts'
+import { rowNames } from '../lora/module.ts'
 import { DEFAULT_TARGETS } from '../lora/targets.ts'
 import type { KVCache } from '../nn/kv_cache.ts'
 import { Module } from '../nn/module.ts'
@@ -84,6 +86,11 @@ export abstract class Decoder extends Module {
   /** The states below the layer on top, [B, T, C]. */
   protected hidden(inputIds: Tensor, options: ForwardOptions): Tensor {
     this.checkLength(inputIds, options.cache?.length ?? 0)
+    const { adapter, adapterNames } = options
+    const names = [...(namesOf(adapter) ?? []), ...rowNames(adapterNames)]
+    if (names.length > 0) {
+      checkModel(this.modelType, this, names)
+    }
     return this.adapted(options, () => this.body().forward(inputIds, options))
   }
 

@@ -1,7 +1,7 @@
 // The adapter of a call is that call's alone: others before, after or between do not see it.
 
 import { attach, manualSeed, type Tensor, tensor } from 'lowrank'
-import { withAdapter, withAdapterNames } from 'lowrank/lora'
+import { loraLayers, withAdapter, withAdapterNames } from 'lowrank/lora'
 import type { LlamaForCausalLM } from 'lowrank/models'
 import { decode } from 'lowrank/train'
 import { describe, expect, it } from 'vitest'
@@ -38,6 +38,31 @@ describe('the adapter of one call', () => {
     expect(() => withAdapter('b', fail)).toThrow('stop')
     expect(() => withAdapterNames(['b'], fail)).toThrow('stop')
     expect(model.forward(ids()).dataSync()).toEqual(a)
+  })
+})
+
+describe('a name that no adapter has', () => {
+  const message = 'there is no adapter "typo" (there are: b, a)'
+
+  it('is an error of the call', () => {
+    const model = twoAdapters()
+    const [, { layer }] = loraLayers(model)
+    for (const adapter of ['typo', ['a', 'typo']]) {
+      expect(() => model.forward(ids(), { adapter })).toThrow(message)
+      expect(() => model.loss(ids(), ids(), { adapter })).toThrow(message)
+      expect(() => layer.forward(tensor(new Float32Array(16), [1, 16]), { adapter })).toThrow(
+        message,
+      )
+    }
+    expect(() => model.forward(ids(), { adapterNames: ['typo'] })).toThrow(message)
+    expect(() => model.forward(ids(), { adapter: ['a', 'a'] })).toThrow('each adapter once')
+  })
+
+  it('is none where another layer has it', () => {
+    const model = attach(twoAdapters(), { r: 2, targetModules: ['lm_head'] }, { adapterName: 'c' })
+    expect(model.forward(ids(), { adapter: 'c' }).dataSync()).toEqual(
+      model.forward(ids(), { adapter: null }).dataSync(),
+    )
   })
 })
 

@@ -77,6 +77,7 @@ function swapLayer(name: string, swap: Swap, config: ResolvedConfig): void {
   for (const [key, parameter] of Object.entries(state.extra ?? {})) {
     overwrite(parameter, Float32Array.from(extra?.[key] ?? []))
   }
+  layer.unmerge()
   layer.adapters.set(name, next)
 }
 

@@ -25,7 +25,8 @@ export { EXTENSIONS } from './extensions.ts'
 export { convertToLora } from './files/convert.ts'
 export { exportGguf, type GgufOptions } from './files/gguf.ts'
 export { type HotSwapOptions, hotSwap, padRanks } from './files/hot_swap.ts'
-export { exportMlx, importMlx } from './files/mlx.ts'
+export { exportMlx } from './files/mlx.ts'
+export { importMlx } from './files/mlx_import.ts'
 export {
   type LoadAdapterOptions,
   load,

@@ -53,8 +53,8 @@ export const ADAPTER_FAULTS: readonly Fault[] = [
   {
     name: 'MLX loses the scaling of single layers',
     file: 'src/lora/files/mlx.ts',
-    find: 'transposed(scaled(B, ratio(scaling, scale)))',
-    replace: 'transposed(B)',
+    find: 'const b = folded(B, scaling, scale)',
+    replace: 'const b = B',
     testFile: MLX,
     test: 'with ranks and alphas of layers computes what the model does',
   },

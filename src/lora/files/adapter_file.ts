@@ -198,15 +198,21 @@ export function mutatedBase(config: Json): string | undefined {
     : undefined
 }
 
-function keysOf({ path, kind, A, B, bias, magnitude }: FileLayer): [string, FileTensor][] {
+/** PEFT's keys of a layer's A and B. */
+export function factorKeys({ path, kind }: FileLayer): readonly [A: string, B: string] {
   const module = `${PREFIX}${path}`
-  const [a, b] =
-    kind === 'embedding'
-      ? ['lora_embedding_A', 'lora_embedding_B']
-      : ['lora_A.weight', 'lora_B.weight']
+  return kind === 'embedding'
+    ? [`${module}.lora_embedding_A`, `${module}.lora_embedding_B`]
+    : [`${module}.lora_A.weight`, `${module}.lora_B.weight`]
+}
+
+function keysOf(layer: FileLayer): [string, FileTensor][] {
+  const { path, A, B, bias, magnitude } = layer
+  const module = `${PREFIX}${path}`
+  const [a, b] = factorKeys(layer)
   const entries: [string, FileTensor | undefined][] = [
-    [`${module}.${a}`, A],
-    [`${module}.${b}`, B],
+    [a, A],
+    [b, B],
     [`${module}.lora_B.bias`, bias],
     [`${module}.lora_magnitude_vector`, magnitude],
   ]

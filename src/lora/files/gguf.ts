@@ -23,8 +23,7 @@ import {
   type RowOrder,
 } from './gguf_names.ts'
 import { encodeGguf, type GgufTensor, type GgufValue } from './gguf_writer.ts'
-import { transposed } from './mlx.ts'
-import { scaled } from './portable.ts'
+import { scaled, transposed } from './numbers.ts'
 
 export interface GgufOptions {
   /** The element type of the file; `f32` if absent. */

@@ -1,44 +1,32 @@
 // Adapters as mlx-lm keeps them, both ways: adapters.safetensors with PATH.lora_a [in, r] = Aᵀ and
 // PATH.lora_b [r, out] = Bᵀ, of DoRA PATH.m [out]; and adapter_config.json with one scale for all layers:
 //   y = x·Wᵀ + scale·(x·lora_a)·lora_b
-// Where layers differ in what multiplies B·A, the difference is folded into lora_b. Beside MLX's keys the
-// configuration keeps PEFT's, which mlx-lm does not look at, so that the way back restores them.
+// Where layers differ in what multiplies B·A, the difference is folded into lora_b. What the way back needs
+// beside that is kept where mlx-lm does not look (it loads weights without insisting on every key): PEFT's
+// configuration, and under `peft.` PEFT's own tensors, where folding rounds B or MLX has no place for them.
 // Source: mlx-lm (github.com/ml-explore/mlx-lm), tuner/lora.py, tuner/dora.py, tuner/utils.py.
 
 import { throwAll } from '../../core/errors.ts'
-import { openSafetensors } from '../../io/safetensors.ts'
-import {
-  type ByteSource,
-  type Directory,
-  locate,
-  readJson,
-  type WriteOptions,
-} from '../../io/source.ts'
+import type { ByteSource, Directory, WriteOptions } from '../../io/source.ts'
 import {
   type AdapterFile,
   encodeTensors,
   type FileLayer,
   type FileTensor,
-  fileTensor,
+  factorKeys,
   type Json,
-  layerScaling,
   mutatedBase,
   readAdapterFile,
-  writeAdapterFile,
 } from './adapter_file.ts'
-import { scaled } from './portable.ts'
+import { rounded, sameNumbers, scaled, transposed } from './numbers.ts'
 
-const CONFIG = 'adapter_config.json'
-const WEIGHTS = 'adapters.safetensors'
+export const CONFIG = 'adapter_config.json'
+export const WEIGHTS = 'adapters.safetensors'
 /** Where PEFT's own configuration is kept. */
-const PEFT_KEY = 'peft_config'
+export const PEFT_KEY = 'peft_config'
+/** What the keys of PEFT's own tensors begin with. */
+export const KEPT = 'peft.'
 const BLOCK = /^model\.layers\.\d+\./
-
-/** Rows become columns: the layout of MLX's matrices, and back. */
-export function transposed({ dtype, shape: [rows, cols], data }: FileTensor): FileTensor {
-  const turned = data.map((_, at) => data[(at % rows) * cols + Math.floor(at / rows)])
-  return { dtype, shape: [cols, rows], data: turned }
-}
 
 function problemsOf({ config, layers, others }: AdapterFile): string[] {
   const problems: string[] = []
@@ -74,13 +62,25 @@ function commonScale({ layers }: AdapterFile): number {
   return scales.size === 1 ? layers[0].scaling : 1
 }
 
+/** B as it stands for another scale, as a file holds it. */
+export function folded(B: FileTensor, own: number, said: number): FileTensor {
+  return rounded(scaled(B, ratio(own, said)))
+}
+
 function mlxTensors(layer: FileLayer, scale: number): [string, FileTensor][] {
   const { path, A, B, scaling, magnitude } = layer
+  const b = folded(B, scaling, scale)
   const entries: [string, FileTensor][] = [
     [`${path}.lora_a`, transposed(A)],
-    [`${path}.lora_b`, transposed(scaled(B, ratio(scaling, scale)))],
+    [`${path}.lora_b`, transposed(b)],
   ]
-  return magnitude ? [...entries, [`${path}.m`, magnitude]] : entries
+  if (magnitude) {
+    entries.push([`${path}.m`, magnitude])
+  }
+  if (!sameNumbers(folded(b, scale, scaling), B)) {
+    entries.push([`${KEPT}${factorKeys(layer)[1]}`, B])
+  }
+  return entries
 }
 
 function mlxConfig({ config, layers, r }: AdapterFile, scale: number): Json {
@@ -125,150 +125,11 @@ export async function exportMlx(
   const file = await readAdapterFile(source)
   throwAll('config', `lora.exportMlx: ${source.label}`, problemsOf(file))
   const scale = commonScale(file)
-  const tensors = file.layers.flatMap(layer => mlxTensors(layer, scale))
+  const kept = [...file.others].map(([key, tensor]) => [`${KEPT}${key}`, tensor] as const)
+  const tensors = [...file.layers.flatMap(layer => mlxTensors(layer, scale)), ...kept]
   const files = new Map<string, string | Uint8Array>([
     [CONFIG, `${JSON.stringify(mlxConfig(file, scale), null, 4)}\n`],
     [WEIGHTS, encodeTensors(tensors, 'mlx')],
   ])
   await directory.writeAll(files, options)
-}
-
-interface MlxParameters {
-  readonly rank: number
-  readonly scale: number
-  readonly dropout: number
-}
-
-function parametersOf(where: string, config: Json): MlxParameters {
-  const found = (config.lora_parameters ?? {}) as Partial<MlxParameters>
-  const { rank, scale, dropout = 0 } = found
-  const problems: string[] = []
-  if (!['lora', 'dora'].includes(String(config.fine_tune_type ?? 'lora'))) {
-    problems.push(
-      `fine_tune_type: expected "lora" or "dora", got ${JSON.stringify(config.fine_tune_type)}`,
-    )
-  }
-  for (const [name, value] of Object.entries({ rank, scale, dropout })) {
-    if (typeof value !== 'number' || !Number.isFinite(value)) {
-      problems.push(`lora_parameters.${name}: expected a number, got ${JSON.stringify(value)}`)
-    }
-  }
-  throwAll('config', where, problems)
-  return { rank, scale, dropout } as MlxParameters
-}
-
-async function readMlxTensors(source: ByteSource): Promise<Map<string, Map<string, FileTensor>>> {
-  const files = await openSafetensors(source, WEIGHTS)
-  const layers = new Map<string, Map<string, FileTensor>>()
-  const problems: string[] = []
-  for (const [key, entry] of files.tensors) {
-    const match = /^(.+)\.(lora_a|lora_b|m)$/.exec(key)
-    if (!match) {
-      problems.push(`unexpected "${key}" (lora_a, lora_b and m are known)`)
-      continue
-    }
-    const own = layers.get(match[1]) ?? new Map<string, FileTensor>()
-    own.set(match[2], await fileTensor(files, entry))
-    layers.set(match[1], own)
-  }
-  for (const [path, own] of layers) {
-    if (!own.has('lora_a') || !own.has('lora_b')) {
-      problems.push(`"${path}" needs lora_a and lora_b, got ${[...own.keys()].join(', ')}`)
-    }
-  }
-  throwAll('file', locate(source, WEIGHTS), problems)
-  return layers
-}
-
-/** Whether an embedding: its table is as high as lora_a. */
-function isEmbedding(path: string): boolean {
-  return /(^|\.)(embed_tokens|wte|embed_in)$/.test(path)
-}
-
-function layerOf(path: string, own: ReadonlyMap<string, FileTensor>, scale: number): FileLayer {
-  const A = transposed(own.get('lora_a') as FileTensor)
-  const B = transposed(own.get('lora_b') as FileTensor)
-  const [r] = A.shape
-  const kind = isEmbedding(path) ? 'embedding' : 'linear'
-  return { path, kind, r, loraAlpha: scale * r, scaling: scale, A, B, magnitude: own.get('m') }
-}
-
-function pathPattern(path: string): string {
-  return path.replaceAll('.', '\\.')
-}
-
-/** A configuration of PEFT's that says what the layers are. */
-function peftConfig(
-  layers: readonly FileLayer[],
-  mlx: Json,
-  { rank, scale, dropout }: MlxParameters,
-) {
-  const others = layers.filter(({ r }) => r !== rank)
-  return {
-    peft_type: 'LORA',
-    task_type: 'CAUSAL_LM',
-    base_model_name_or_path: mlx.model ?? null,
-    r: rank,
-    lora_alpha: rank * scale,
-    lora_dropout: dropout,
-    bias: 'none',
-    fan_in_fan_out: false,
-    inference_mode: true,
-    init_lora_weights: true,
-    use_rslora: false,
-    use_dora: mlx.fine_tune_type === 'dora',
-    modules_to_save: null,
-    target_modules: layers.map(({ path }) => path),
-    rank_pattern: Object.fromEntries(others.map(({ path, r }) => [pathPattern(path), r])),
-    alpha_pattern: Object.fromEntries(others.map(({ path, r }) => [pathPattern(path), r * scale])),
-  }
-}
-
-/** A layer with its B as PEFT's own configuration wants it. */
-function restored(layer: FileLayer, config: Json): FileLayer {
-  const { loraAlpha, scaling } = layerScaling(config, layer.path)
-  return { ...layer, loraAlpha, scaling, B: scaled(layer.B, ratio(layer.scaling, scaling)) }
-}
-
-/**
- * Writes the mlx-lm adapter in `source` as a PEFT adapter. What `exportMlx` wrote gives PEFT's bytes
- * again, unless layers differ in their scaling, which rounds B. Throws `config` or `file` errors that
- * list everything unexpected.
- *
- * @example
- * ```ts
- * import { attach, Linear } from 'lowrank'
- * import { memoryDirectory } from 'lowrank/io'
- * import { exportMlx, importMlx, saveAdapter } from 'lowrank/lora'
- *
- * const adapter = memoryDirectory()
- * await saveAdapter(attach(new Linear(4, 4), { r: 2 }), adapter)
- * const mlx = memoryDirectory()
- * await exportMlx(adapter, mlx)
- * const back = memoryDirectory()
- * await importMlx(mlx, back)
- * const name = 'adapter_model.safetensors'
- * console.log(`${await back.read(name)}` === `${await adapter.read(name)}`) // true
- * ```
- */
-export async function importMlx(
-  source: ByteSource,
-  directory: Directory,
-  options: WriteOptions = {},
-): Promise<void> {
-  const where = locate(source, CONFIG)
-  const mlx = (await readJson(source, CONFIG)) as Json
-  const parameters = parametersOf(where, mlx ?? {})
-  const tensors = await readMlxTensors(source)
-  const layers = [...tensors].map(([path, own]) => layerOf(path, own, parameters.scale))
-  const kept = mlx[PEFT_KEY] as Json | undefined
-  await writeAdapterFile(
-    {
-      config: kept ?? peftConfig(layers, mlx, parameters),
-      layers: kept ? layers.map(layer => restored(layer, kept)) : layers,
-      others: new Map(),
-    },
-    directory,
-    options,
-  )
 }

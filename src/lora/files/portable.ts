@@ -13,6 +13,7 @@ import {
   readAdapterFile,
   writeAdapterFile,
 } from './adapter_file.ts'
+import { scaled } from './numbers.ts'
 
 /** The largest rank that servers take unless told otherwise. */
 export const SERVER_RANKS: Readonly<Record<string, number>> = {
@@ -62,11 +63,6 @@ function padded(tensor: FileTensor, axis: 0 | 1, size: number): FileTensor {
     grown.set(data.subarray(i * run, (i + 1) * run), i * size * inner)
   }
   return { dtype, shape: wide, data: grown }
-}
-
-/** The numbers times a factor; 1 leaves them as they are. */
-export function scaled(tensor: FileTensor, factor: number): FileTensor {
-  return factor === 1 ? tensor : { ...tensor, data: tensor.data.map(value => value * factor) }
 }
 
 function portableLayer(layer: FileLayer, r: number): FileLayer {

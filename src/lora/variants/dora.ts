@@ -99,7 +99,7 @@ function detachedNorm(base: Adaptable, weight: Tensor, state: LoraState): Tensor
     return known.norm
   }
   const norm = noGrad(() => scoped(() => weightNorm(base, weight, state)))
-  if (areFrozen(parts)) {
+  if (areFrozen(parts) && norm.backend.synchronous) {
     const kept = tensor(norm.dataSync(), norm.shape, { backend: norm.backend })
     knownNorms.set(state, { from: parts.map(({ storage }) => storage), norm: kept })
   }

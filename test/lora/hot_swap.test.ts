@@ -9,6 +9,7 @@ import {
   type LoraConfig,
   type LoraModule,
   load,
+  merge,
   padRanks,
   saveAdapter,
 } from 'lowrank/lora'
@@ -93,6 +94,15 @@ describe.each(backends)('hotSwap on $name', ({ make }) => {
       Array.from(outputs(layer)).forEach((value, i) => {
         expect(value).toBeCloseTo(outputs(layer, 'other')[i], 5)
       })
+    }))
+
+  it('forgets what was merged', () =>
+    run(async () => {
+      const [one, two] = [await file(1, { r: 2 }), await file(2, { r: 2 })]
+      const layer = await load(base(), one)
+      merge(layer)
+      await hotSwap(layer, two)
+      expect(layer.forward(x()).dataSync()).toEqual(outputs(await load(base(), two)))
     }))
 
   it('refuses what does not fit, before anything changes', () =>

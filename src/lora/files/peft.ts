@@ -177,7 +177,8 @@ export function weightsOf(
   }
 }
 
-function isSame(data: ArrayLike<number>, parameter: Parameter): boolean {
+/** Whether a parameter has these elements. */
+export function isSame(data: ArrayLike<number>, parameter: Parameter): boolean {
   const own = parameter.dataSync()
   return own.every((value, i) => value === data[i])
 }
@@ -202,7 +203,7 @@ async function applyCarried(
 }
 
 /** What the adapter's start took from the base, which its file does not say. */
-function startOf(
+export function startOf(
   { path, layer, r, scaling }: PlannedLayer,
   { config }: Plan,
   extensions: readonly Extension[],
@@ -249,7 +250,19 @@ export async function readAdapter(
 /**
  * Reads a PEFT adapter onto a model, where it becomes the default one. Strict: every missing,
  * unexpected or mis-shaped tensor is listed, and the model is changed only if there is none.
- * Throws `file`, `config` or `target` errors. A single linear layer returns its wrapper.
+ * Throws `file`, `config` or `target` errors. A single layer returns its wrapper.
+ *
+ * @example
+ * ```ts
+ * import { Linear } from 'lowrank'
+ * import { memoryDirectory } from 'lowrank/io'
+ * import { attach, load, saveAdapter } from 'lowrank/lora'
+ *
+ * const files = memoryDirectory()
+ * await saveAdapter(attach(new Linear(4, 4), { r: 2, useDora: true }), files)
+ * const layer = await load(new Linear(4, 4), files, { isTrainable: true })
+ * console.log(layer.trainable().length) // 3
+ * ```
  */
 export async function load<M extends Module>(
   model: M,

@@ -5,7 +5,10 @@
 //
 //   n² = ‖W‖² + 2s·Σ (W·Aᵀ ∘ B) + s²·Σ (B·(A·Aᵀ) ∘ B)
 //
-// so W + s·B·A is never formed. ‖W‖² is computed once, in f64. Under dropout only the update and a
+// so W + s·B·A is not formed: ‖W‖² is computed once, in f64, the rest in f32. Where the three terms cancel
+// beyond n² ≥ (‖W‖² + ‖s·B‖²·‖A‖²)/16 the row itself is summed in f64. So n is off by at most
+// 16·(in + 2·r + 6)·2⁻²⁴ of itself, on every backend that can be read at once; on others a floor of
+// 2⁻²⁰·‖W‖² under n² keeps m/n finite. Under dropout only the update and a
 // second product with W see the thinned input, as in PEFT: y + (m/n − 1) ⊙ W∘x̃ + m/n ⊙ s·B∘(A∘x̃). After
 // another variant DoRA acts on the result so far, less the bias; its norm is that of the base.
 
@@ -61,7 +64,12 @@ function squaredRows(base: Adaptable, weight: Tensor): Float64Array {
     }
     return total
   })
-  squares.set(weight.storage, sums)
+  // What is trained is written in place, so what was known of it before is wrong afterwards.
+  if (weight.requiresGrad) {
+    squares.delete(weight.storage)
+  } else {
+    squares.set(weight.storage, sums)
+  }
   return sums
 }
 
@@ -72,15 +80,95 @@ function stacked(base: Adaptable, state: LoraState): { A: Tensor; B: Tensor } {
   return updates.length === 1 ? { A: As[0], B: Bs[0] } : { A: cat(As), B: cat(Bs, { dim: 1 }) }
 }
 
-/** n [out] in closed form; rounding may not make a square negative. */
+/** Rows of which n² is too small beside what it is the sum of. */
+function cancelledRows(
+  rows: Float64Array,
+  squared: ArrayLike<number>,
+  { A, B }: { A: Tensor; B: Tensor },
+): number[] {
+  const total = (x: ArrayLike<number>, start: number, end: number): number => {
+    let sum = 0
+    for (let i = start; i < end; i++) {
+      sum += x[i] * x[i]
+    }
+    return sum
+  }
+  const [a, b] = [A.dataSync(), B.dataSync()]
+  const R = A.shape[0]
+  const factorA = total(a, 0, a.length)
+  return [...rows.keys()].filter(row => {
+    const terms = rows[row] + total(b, row * R, (row + 1) * R) * factorA
+    return squared[row] * 16 < terms
+  })
+}
+
+/** Σ (W + s·B·A)² of some rows, in f64. */
+function exactSquares(
+  base: Adaptable,
+  weight: Tensor,
+  state: LoraState,
+  rows: readonly number[],
+): number[] {
+  const matrix = base.oriented(weight)
+  const W = matrix.dataSync()
+  const I = matrix.shape[1]
+  const updates = matrixUpdates(base, state).map(({ A, B, scale }) => {
+    return { a: A.dataSync(), b: B.dataSync(), R: A.shape[0], scale }
+  })
+  return rows.map(row => {
+    const values = Float64Array.from(W.subarray(row * I, (row + 1) * I))
+    for (const { a, b, R, scale } of updates) {
+      for (let r = 0; r < R; r++) {
+        const factor = scale * b[row * R + r]
+        for (let i = 0; i < I; i++) {
+          values[i] += factor * a[r * I + i]
+        }
+      }
+    }
+    return values.reduce((sum, value) => sum + value * value, 0)
+  })
+}
+
+/** n² [out] without rows that rounding has eaten. */
+function restored(
+  base: Adaptable,
+  weight: Tensor,
+  state: LoraState,
+  squared: Tensor,
+  factors: { A: Tensor; B: Tensor },
+): Tensor {
+  const rows = squaredRows(base, weight)
+  const { backend } = weight
+  if (!backend.synchronous) {
+    const floor = tensor(
+      rows.map(square => square / 0x100000),
+      [rows.length],
+      { backend },
+    )
+    return add(relu(sub(squared, floor)), floor)
+  }
+  const values = squared.dataSync()
+  const lost = cancelledRows(rows, values, factors)
+  if (lost.length === 0) {
+    return squared
+  }
+  for (const [i, square] of exactSquares(base, weight, state, lost).entries()) {
+    values[lost[i]] = square
+  }
+  return tensor(values, squared.shape, { backend })
+}
+
+/** n [out]: in closed form, but where that would be wrong. */
 function weightNorm(base: Adaptable, weight: Tensor, state: LoraState): Tensor {
-  const { A, B } = stacked(base, state)
+  const factors = stacked(base, state)
+  const { A, B } = factors
   const { backend } = weight
   const rows = squaredRows(base, weight)
   const cross = mul(transpose(base.project(A, weight), 0, 1), 2)
   const own = matmul(B, matmul(A, A, { transposeB: true }))
   const change = sum(mul(add(cross, own), B), { dim: 1 })
-  return sqrt(relu(add(change, tensor(rows, [rows.length], { backend }))))
+  const squared = add(change, tensor(rows, [rows.length], { backend }))
+  return sqrt(restored(base, weight, state, squared, factors))
 }
 
 interface KnownNorm {
@@ -102,6 +190,8 @@ function detachedNorm(base: Adaptable, weight: Tensor, state: LoraState): Tensor
   if (areFrozen(parts) && norm.backend.synchronous) {
     const kept = tensor(norm.dataSync(), norm.shape, { backend: norm.backend })
     knownNorms.set(state, { from: parts.map(({ storage }) => storage), norm: kept })
+  } else {
+    knownNorms.delete(state)
   }
   return norm
 }
@@ -153,6 +243,7 @@ function underDropout(call: VariantCall, m: Tensor): Tensor {
 const doraVariant: Variant = {
   name: 'dora',
   split: splitRows,
+  padsWithZeros: true,
 
   refusal(base) {
     return base.weight.size === base.inFeatures * base.outFeatures

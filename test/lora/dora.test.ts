@@ -1,0 +1,139 @@
+// DoRA's norm: right where the update takes the weight almost away, and right after training, however
+// often it was computed before.
+
+import {
+  Linear,
+  manualSeed,
+  mseLoss,
+  Parameter,
+  Random,
+  SGD,
+  type Tensor,
+  tensor,
+  trainStep,
+} from 'lowrank'
+import { memoryDirectory } from 'lowrank/io'
+import { attach, type LoraModule, load, mergedLayer, saveAdapter, setAdapter } from 'lowrank/lora'
+import { describe, expect, it } from 'vitest'
+import { setBackend } from '../../src/core/backend.ts'
+import { backends } from '../support/backends.ts'
+
+const [I, O, R] = [24, 4, 4]
+
+function draw(name: string, count: number): number[] {
+  const random = new Random(7, name)
+  return Array.from({ length: count }, () => random.normal())
+}
+
+/** A layer whose weight is P·Q, with the update −share·P·Q in factors; a fourth row is left alone. */
+function cancelled(share: number): LoraModule {
+  const P = draw('P', O * R)
+  const Q = draw('Q', R * I)
+  const base = new Linear(I, O, { bias: false })
+  const W = Array.from({ length: O * I }, (_, i) => {
+    const [row, column] = [Math.floor(i / I), i % I]
+    return P.slice(row * R, (row + 1) * R).reduce((sum, p, r) => sum + p * Q[r * I + column], 0)
+  })
+  base.weight = new Parameter(W, [O, I])
+  const layer = attach(base, { r: R, loraAlpha: 3 * R, useDora: true })
+  const state = layer.adapters.get('default')
+  state?.A.replace(Q)
+  state?.B.replace(P.map((p, i) => (i < (O - 1) * R ? (-share * p) / 3 : 0)))
+  return layer
+}
+
+/** ‖W + s·B·A‖ per row, in f64, of the elements as they are stored. */
+function norms(layer: LoraModule): number[] {
+  const [A, B] = ['A', 'B'].map(name => {
+    return layer.adapters.get('default')?.[name as 'A' | 'B'].dataSync() as ArrayLike<number>
+  })
+  const W = layer.base.weight.dataSync()
+  return Array.from({ length: O }, (_, row) => {
+    let total = 0
+    for (let i = 0; i < I; i++) {
+      let value = W[row * I + i]
+      for (let r = 0; r < R; r++) {
+        value += 3 * B[row * R + r] * A[r * I + i]
+      }
+      total += value * value
+    }
+    return Math.sqrt(total)
+  })
+}
+
+describe.each(backends)('the norm of DoRA on $name', ({ make }) => {
+  it.each([0, 0.5, 0.9, 0.99, 0.999, 1 - 1e-4, 1 - 1e-6])(
+    'is within its bound where %f of the weight is taken away',
+    share => {
+      setBackend(make())
+      try {
+        const layer = cancelled(share)
+        const state = layer.states()[0]
+        const got = state.variant?.extraStart?.(layer, state).lora_magnitude_vector
+        for (const [row, want] of norms(layer).entries()) {
+          const off = Math.abs((got?.[row] ?? Number.NaN) - want)
+          expect(off, `row ${row}`).toBeLessThanOrEqual(16 * (I + 2 * R + 6) * 2 ** -24 * want)
+        }
+        const y = layer.forward(tensor(draw('x', I), [1, I])).dataSync()
+        expect(y.every(Number.isFinite)).toBe(true)
+      } finally {
+        setBackend(undefined)
+      }
+    },
+  )
+})
+
+describe('the norm of DoRA after training', () => {
+  const x = (): Tensor => tensor(draw('x', I), [1, I])
+  const valuesOf = (layer: { forward(x: Tensor): Tensor }): number[] => [
+    ...layer.forward(x()).dataSync(),
+  ]
+
+  async function train(layer: LoraModule): Promise<void> {
+    const optimizer = new SGD(layer.trainable(), { lr: 0.1 })
+    const target = tensor(draw('target', O), [1, O])
+    for (let step = 0; step < 3; step++) {
+      await trainStep(optimizer, () => mseLoss(layer.forward(x()), target))
+    }
+  }
+
+  /** A layer of the same weight with an adapter that was read. */
+  async function fresh(directory: ReturnType<typeof memoryDirectory>): Promise<LoraModule> {
+    manualSeed(2)
+    return (await load(new Linear(I, O), directory)) as unknown as LoraModule
+  }
+
+  it('is that of the adapter as it is then', async () => {
+    const [first, second] = [memoryDirectory(), memoryDirectory()]
+    manualSeed(2)
+    const config = { r: R, useDora: true, initLoraWeights: false }
+    await saveAdapter(attach(new Linear(I, O), config), first)
+    const layer = await fresh(first)
+    const before = valuesOf(layer)
+    setAdapter(layer, 'default')
+    await train(layer)
+    const trained = valuesOf(layer)
+    expect(trained).not.toEqual(before)
+    layer.freeze()
+    await saveAdapter(layer, second)
+    expect(valuesOf(layer)).toEqual(trained)
+    expect(valuesOf(await fresh(second))).toEqual(trained)
+    const merged = valuesOf(mergedLayer(layer))
+    merged.forEach((value, i) => {
+      expect(value).toBeCloseTo(trained[i], 4)
+    })
+  })
+
+  it('is that of a weight that was trained and frozen again', async () => {
+    manualSeed(2)
+    const layer = attach(new Linear(I, O), { r: R, useDora: true }) as unknown as LoraModule
+    layer.freeze()
+    valuesOf(layer)
+    layer.base.weight.unfreeze()
+    await train(layer)
+    layer.freeze()
+    const after = valuesOf(layer)
+    layer.base.weight.replace(layer.base.weight.dataSync())
+    expect(after).toEqual(valuesOf(layer))
+  })
+})

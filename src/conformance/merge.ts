@@ -49,6 +49,7 @@ function optionsOf(json: Json): CombineOptions {
     combinationType: json.combination_type,
     weights: json.weights,
     svdRank: json.svd_rank,
+    svdClamp: json.svd_clamp,
     density: json.density,
     majoritySignMethod: json.majority_sign_method,
     peftRsloraScale: true,

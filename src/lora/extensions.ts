@@ -8,6 +8,7 @@ import { micaStart } from './init/mica.ts'
 import { oloraStart } from './init/olora.ts'
 import { orthogonalStart } from './init/orthogonal.ts'
 import { pissaStart } from './init/pissa.ts'
+import { unsetEmbedding } from './init/unset_embedding.ts'
 import { bias } from './options/bias.ts'
 import { fused } from './options/fused.ts'
 import { layers } from './options/layers.ts'
@@ -32,4 +33,5 @@ export const EXTENSIONS: readonly Extension[] = [
   orthogonalStart,
   micaStart,
   evaStart,
+  unsetEmbedding,
 ]

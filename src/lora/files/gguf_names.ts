@@ -111,6 +111,20 @@ const PHI3: GgufArchitecture = {
   },
 }
 
+const BERT: GgufArchitecture = {
+  name: 'bert',
+  inBlock: {
+    'attention.self.query': 'attn_q',
+    'attention.self.key': 'attn_k',
+    'attention.self.value': 'attn_v',
+    'attention.output.dense': 'attn_output',
+    'intermediate.dense': 'ffn_up',
+    'output.dense': 'ffn_down',
+  },
+  outside: { 'embeddings.word_embeddings': 'token_embd' },
+  block: /^(?:bert\.)?encoder\.layer\.(\d+)\.(.+)$/,
+}
+
 /** By the class that the base's configuration names. */
 export const GGUF_ARCHITECTURES: Readonly<Record<string, GgufArchitecture>> = {
   LlamaForCausalLM: LLAMA,
@@ -123,6 +137,7 @@ export const GGUF_ARCHITECTURES: Readonly<Record<string, GgufArchitecture>> = {
   Phi3ForCausalLM: PHI3,
   GPT2LMHeadModel: GPT2,
   GPTNeoXForCausalLM: GPT_NEOX,
+  BertModel: BERT,
 }
 
 /** llama.cpp's name of a layer, without `.weight`; undefined for one that it lacks. */

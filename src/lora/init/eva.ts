@@ -128,7 +128,8 @@ export class Eva {
     this.#shared = representatives(inputs, [...this.#ranks.keys()])
     const most = new Map<string, number>()
     for (const [path, first] of this.#shared) {
-      const wanted = roundEven((this.#ranks.get(path) as number) * rho)
+      const { cols } = inputs.get(path) as LayerInput
+      const wanted = Math.min(cols, roundEven((this.#ranks.get(path) as number) * rho))
       most.set(first, Math.max(wanted, most.get(first) ?? 0))
     }
     for (const [path, first] of this.#shared) {

@@ -182,6 +182,16 @@ describe('a start that cannot be', () => {
   })
 })
 
+it('an embedding that is left as drawn has normal A and B, so that it changes the model', () => {
+  const layer = attach(new Embedding(60, 40), { r: 8, initLoraWeights: false })
+  for (const factor of [layer.adapters.get('default')!.A, layer.adapters.get('default')!.B]) {
+    const values = Array.from(factor.dataSync())
+    const variance = values.reduce((sum, value) => sum + value * value, 0) / values.length
+    // Five standard errors of the variance of 320 normal draws.
+    expect(Math.abs(variance - 1)).toBeLessThan(5 * Math.sqrt(2 / 320))
+  }
+})
+
 describe('attachEva', () => {
   /** Batches whose first columns vary most. */
   function batches(width: number) {

@@ -249,8 +249,8 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: 'unmerging does nothing',
-    file: 'src/lora/merge.ts',
-    find: '    layer.merged = undefined\n',
+    file: 'src/lora/module.ts',
+    find: '    this.merged = undefined\n',
     replace: '',
     testFile: PROPERTIES,
     test: 'merged equals adapter',

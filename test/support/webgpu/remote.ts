@@ -42,6 +42,7 @@ class RemoteBackend implements Backend {
   readonly #port: MessagePort
   #calls: Call[] = []
   #ids = 0
+  #silent = false
   #used = 0
   #peak = 0
 
@@ -118,11 +119,16 @@ class RemoteBackend implements Backend {
   }
 
   #wait(): TypedArray | undefined {
+    if (this.#silent) {
+      throw new Error('the device has stopped answering')
+    }
     const calls = this.#calls
     this.#calls = []
     Atomics.store(this.#state, 0, 0)
     this.#port.postMessage(calls)
     if (Atomics.wait(this.#state, 0, 0, PATIENCE) === 'timed-out') {
+      // A late answer would be taken for that of the next question.
+      this.#silent = true
       throw new Error(`no answer from the device in ${PATIENCE / 1000} s`)
     }
     const { data, error }: Answer = receiveMessageOnPort(this.#port)?.message ?? {}

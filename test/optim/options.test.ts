@@ -5,6 +5,8 @@ import { Parameter } from '../../src/core/parameter.ts'
 import {
   Adam,
   clipGradNorm,
+  constantWithWarmupSchedule,
+  cosineSchedule,
   cosineWarmupSchedule,
   cosineWithRestartsSchedule,
   getSchedule,
@@ -56,6 +58,8 @@ describe('options of optimizers', () => {
 describe('options of schedules', () => {
   test.each<[string, () => unknown]>([
     ['numCycles', () => cosineWithRestartsSchedule({ numTrainingSteps: 5, numCycles: Number.NaN })],
+    ['numWarmupSteps', () => constantWithWarmupSchedule({ numWarmupSteps: -1 })],
+    ['numCycles', () => cosineSchedule({ numTrainingSteps: 5, numCycles: Number.NaN })],
     ['power', () => polynomialSchedule({ numTrainingSteps: 5, power: -1 })],
     ['warmupLrRate', () => cosineWarmupSchedule({ numTrainingSteps: 5, warmupLrRate: -1 })],
     ['numTrainingSteps', () => cosineWarmupSchedule({ numTrainingSteps: -5 })],

@@ -26,6 +26,8 @@ export interface Variant {
   readonly name: string
   /** Set where rows of one batch cannot share a call with those of other adapters. */
   readonly split?: SplitRows
+  /** Whether rows of A and columns of B that are zero change nothing. */
+  readonly padsWithZeros?: boolean
   /** Why a layer cannot have it, as the end of a sentence. */
   refusal?(layer: Adaptable): string | undefined
   /** The shapes of parameters beside A and B, by their names in PEFT's file. */

@@ -128,9 +128,19 @@ export function disableAdapters<T>(fn: () => T): T {
   return withChosen(null, fn)
 }
 
+/** Takes away what stands in the place of a module and holds nothing any more, the inner ones first. */
+function dropEmpty(model: Module): void {
+  for (const [place, holder] of [...model.namedModules()].reverse()) {
+    if (holder instanceof Holder && holder.names().length === 0) {
+      const owner = model.ownerOf(place)
+      owner?.[0].replaceMember(owner[1], holder.inner)
+    }
+  }
+}
+
 /**
- * Takes an adapter off every layer and gives its memory back; the others are untouched. What was
- * merged is unmerged.
+ * Takes an adapter off every layer and gives its memory back; the others are untouched. Layers without
+ * adapters are plain again, what was merged is unmerged.
  */
 export function deleteAdapter(model: Module, name: string): void {
   const holders = holdersIn(model).map(({ holder }) => holder)
@@ -145,5 +155,6 @@ export function deleteAdapter(model: Module, name: string): void {
   for (const parameter of gone) {
     parameter.dispose()
   }
+  dropEmpty(model)
   adapterConfigs(model).delete(name)
 }

@@ -1,13 +1,36 @@
 // A module that stands in the place of another and holds what adapters have there.
 
+import type { DType } from '../core/dtype.ts'
 import type { Parameter } from '../core/parameter.ts'
 import { Module } from '../nn/module.ts'
+
+/** What becomes of adapters that are taken off for good. */
+export interface Unloading {
+  /** The dtype of what they leave; that of what it replaces if absent. */
+  readonly dtype: DType | undefined
+  /** What was made of which parameters, so that what modules share stays shared. */
+  readonly made: { readonly from: readonly Parameter[]; readonly to: Parameter }[]
+}
+
+/** The parameter that is made of others, one for all who make it of the same. */
+export function madeOnce(
+  { made }: Unloading,
+  from: readonly Parameter[],
+  make: () => Parameter,
+): Parameter {
+  const known = made.find(one => one.from.every((parameter, i) => parameter === from[i]))
+  const to = known?.to ?? make()
+  made.push({ from, to })
+  return to
+}
 
 export abstract class Holder extends Module {
   /** The adapters a call uses unless it names others. */
   active: readonly string[] = []
   /** Whether two of its adapters cannot act at once, so that only one may be the default. */
   readonly exclusive: boolean = false
+  /** The module in whose place it stands. */
+  abstract readonly inner: Module
   /** The names of the adapters that have something here. */
   abstract names(): string[]
   /** What one of them has in PEFT's file, by names below the path of this module. */
@@ -20,7 +43,7 @@ export abstract class Holder extends Module {
   abstract remove(name: string): void
   /**
    * The ordinary module with what an adapter has here for good, if there is more to it than a merged
-   * layer. `weights` keeps what modules share shared.
+   * layer. There is no other holder inside any more.
    */
-  unloaded?(name: string | undefined, weights: Map<Parameter, Parameter>): Module
+  unloaded?(name: string | undefined, unloading: Unloading): Module
 }

@@ -3,13 +3,12 @@
 
 import { type DType, isHalf } from '../core/dtype.ts'
 import { throwAll } from '../core/errors.ts'
-import type { Parameter } from '../core/parameter.ts'
 import type { Tensor } from '../core/tensor.ts'
 import type { Adaptable } from '../nn/adaptable.ts'
 import type { Module } from '../nn/module.ts'
 import { type AdapterSelection, namesOf } from './active.ts'
-import { adapterConfigs, checkModel, loraLayers } from './adapters.ts'
-import { Holder } from './holder.ts'
+import { adapterConfigs, checkModel, holdersIn, loraLayers } from './adapters.ts'
+import { Holder, type Unloading } from './holder.ts'
 import { layerOf, mergedParts } from './merged.ts'
 import { LoraModule } from './module.ts'
 
@@ -31,11 +30,18 @@ interface Merged extends MergedReport {
   readonly layer: Adaptable
 }
 
-function mergeAll(model: Module, selection: AdapterSelection, dtype?: DType): Merged[] {
+/** `inPlace`: the base itself where no adapter adds to it, which may be shared with another layer. */
+function mergeAll(
+  model: Module,
+  selection: AdapterSelection,
+  { dtype, inPlace }: { dtype?: DType; inPlace?: boolean } = {},
+): Merged[] {
   checkModel('lora.merge', model, namesOf(selection) ?? [])
   return loraLayers(model).map(({ path, layer: holder }) => {
-    const parts = mergedParts(holder, holder.states(selection))
-    const layer = layerOf(holder.base, parts, dtype)
+    const states = holder.states(selection)
+    const parts = mergedParts(holder, states)
+    const isIdle = inPlace && states.length === 0 && dtype === undefined
+    const layer = isIdle ? holder.base : layerOf(holder.base, parts, dtype)
     const before = holder.base.weight
     const { weight } = layer
     const rounding = isHalf(weight.dtype) ? lostShare(before, parts.weight, weight) : 0
@@ -62,8 +68,10 @@ function holdsNumbers({ weight, bias }: Adaptable): boolean {
 /** Throws a `numeric` error that lists the layers which NaN or infinities are in. */
 function checkFinite(merged: readonly Merged[]): void {
   const wrong = merged.filter(({ layer }) => !holdsNumbers(layer))
-  for (const { layer } of wrong.length > 0 ? merged : []) {
-    layer.dispose()
+  for (const { layer, holder } of wrong.length > 0 ? merged : []) {
+    if (layer !== holder.base) {
+      layer.dispose()
+    }
   }
   throwAll(
     'numeric',
@@ -116,26 +124,26 @@ export function unmerge(model: Module): void {
 
 export interface MergeAndUnloadOptions extends MergeOptions {
   readonly adapter?: AdapterSelection
-  /** The dtype of the merged weights; that of each base weight if absent. */
+  /** The dtype of what is merged, and of whole modules and rows; that of the base if absent. */
   readonly dtype?: DType
 }
 
-/** Whole modules and rows that adapters have become the model's. */
+/** Whole modules and rows that adapters have become the model's, the inner ones first. */
 function unloadHolders(
   model: Module,
-  selection: AdapterSelection,
+  { adapter: selection, dtype }: MergeAndUnloadOptions,
   put: (place: string, plain: Module) => void,
 ): void {
-  const weights = new Map<Parameter, Parameter>()
+  const unloading: Unloading = { dtype, made: [] }
   for (;;) {
     const modules = [...model.namedModules()]
-    const [place, holder] = modules.find(([, module]) => module instanceof Holder) ?? []
+    const [place, holder] = modules.findLast(([, module]) => module instanceof Holder) ?? []
     if (place === undefined || !(holder instanceof Holder) || !holder.unloaded) {
       return
     }
     const names = namesOf(selection) ?? holder.active
     const name = names.findLast(name => holder.names().includes(name))
-    put(place, holder.unloaded(name, weights))
+    put(place, holder.unloaded(name, unloading))
   }
 }
 
@@ -145,13 +153,16 @@ function unloadHolders(
  */
 export function mergeAndUnload(model: Module, options: MergeAndUnloadOptions = {}): Module {
   let result = model
-  const before = model.parameters()
+  const held = holdersIn(model).flatMap(({ holder }) =>
+    holder.names().flatMap(name => holder.parametersOf(name).all),
+  )
+  const before = [...model.parameters(), ...held]
   const put = (place: string, plain: Module): void => {
     const owner = model.ownerOf(place)
     owner?.[0].replaceMember(owner[1], plain)
     result = owner ? model : plain
   }
-  const merged = mergeAll(model, options.adapter, options.dtype)
+  const merged = mergeAll(model, options.adapter, { dtype: options.dtype, inPlace: true })
   if (options.safe) {
     checkFinite(merged)
   }
@@ -163,7 +174,7 @@ export function mergeAndUnload(model: Module, options: MergeAndUnloadOptions = {
       put(place, layer)
     }
   }
-  unloadHolders(result, options.adapter, put)
+  unloadHolders(result, options, put)
   // A weight that another layer shares (a tied head) is still in use.
   const inUse = new Set(result.parameters())
   for (const parameter of before) {

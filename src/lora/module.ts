@@ -62,6 +62,10 @@ export class LoraModule<L extends Adaptable = Adaptable> extends Holder {
     return this.base.outFeatures
   }
 
+  override get inner(): L {
+    return this.base
+  }
+
   /** PEFT's names: `base_layer.weight`, `lora_A.<adapter>.weight`, `lora_B.<adapter>.weight`. */
   override *members(): Generator<[string, Member]> {
     yield ['base_layer', this.base]
@@ -91,6 +95,16 @@ export class LoraModule<L extends Adaptable = Adaptable> extends Holder {
 
   override remove(name: string): void {
     this.adapters.delete(name)
+  }
+
+  override dispose(): void {
+    this.unmerge()
+    for (const state of this.adapters.values()) {
+      for (const parameter of stateParameters(state)) {
+        parameter.dispose()
+      }
+    }
+    super.dispose()
   }
 
   override unmerge(): void {
@@ -173,7 +187,8 @@ export function activeUpdates(state: LoraState, rows?: readonly RowRange[]): Low
   return updatesOf(state, { dropout, rows })
 }
 
-function checkCount(x: Tensor, names: readonly string[]): void {
+/** Throws an `argument` error unless there is a name for every row. */
+export function checkCount(x: Tensor, names: readonly string[]): void {
   if (names.length !== x.shape[0]) {
     throw new LowrankError(
       'argument',

@@ -3,15 +3,18 @@
 // stand in the place of its own.
 
 import { type Ambient, around, runWithin } from '../core/ambient.ts'
+import type { DType } from '../core/dtype.ts'
+import { LowrankError } from '../core/errors.ts'
 import { Parameter } from '../core/parameter.ts'
 import { Tensor } from '../core/tensor.ts'
+import { KVCache } from '../nn/kv_cache.ts'
 import type { Member, Module } from '../nn/module.ts'
 import { BASE_NAME, chosenAdapters, rowAdapters, withOnly } from './active.ts'
 import { loraLayers, plainPath } from './adapters.ts'
 import { replaceAt } from './attach.ts'
-import { Holder } from './holder.ts'
-import { LoraModule } from './module.ts'
-import { splitRows } from './rows.ts'
+import { Holder, madeOnce, type Unloading } from './holder.ts'
+import { checkCount, LoraModule } from './module.ts'
+import { pickRows, splitRows } from './rows.ts'
 
 /** An adapter's version of a module: parameters by their paths in it. */
 export interface Version {
@@ -22,33 +25,42 @@ export interface Version {
 
 type Slots = Record<string, Parameter>
 
-/** Puts parameters into a module by their paths; returns those that were there. */
+/** Where a parameter is: a property of the module that owns it. */
+type Place = readonly [owner: Slots, name: string]
+
+/** The places of a module's parameters by path, which stay when adapters put wrappers below. */
+function placesIn(module: Module): Map<string, Place> {
+  return new Map(
+    [...module.namedParameters()].map(([path]) => [path, module.ownerOf(path) as unknown as Place]),
+  )
+}
+
+/** Puts parameters into their places; returns those that were there. */
 function exchange(
-  module: Module,
+  places: ReadonlyMap<string, Place>,
   parameters: ReadonlyMap<string, Parameter>,
 ): ReadonlyMap<string, Parameter> {
   const before = new Map<string, Parameter>()
   for (const [path, parameter] of parameters) {
-    const [owner, name] = module.ownerOf(path) as [Module, string]
-    const slots = owner as unknown as Slots
-    before.set(path, slots[name])
-    slots[name] = parameter
+    const [owner, name] = places.get(path) as Place
+    before.set(path, owner[name])
+    owner[name] = parameter
   }
   return before
 }
 
 interface Standing {
-  readonly module: Module
+  readonly places: ReadonlyMap<string, Place>
   readonly parameters: ReadonlyMap<string, Parameter>
 }
 
 /** Runs `fn` while parameters stand in a module in the place of its own. */
-function whileStanding<T>({ module, parameters }: Standing, fn: () => T): T {
-  const before = exchange(module, parameters)
+function whileStanding<T>({ places, parameters }: Standing, fn: () => T): T {
+  const before = exchange(places, parameters)
   try {
     return fn()
   } finally {
-    exchange(module, before)
+    exchange(places, before)
   }
 }
 
@@ -62,12 +74,16 @@ export class SavedModule extends Holder {
   /** What stands here without adapters; another adapter may have put updates around it. */
   original_module: Module
   readonly versions: Map<string, Version> = new Map()
-  readonly #plain: Module
+  readonly #places: ReadonlyMap<string, Place>
 
   constructor(module: Module, plain: Module) {
     super()
     this.original_module = module
-    this.#plain = plain
+    this.#places = placesIn(plain)
+  }
+
+  override get inner(): Module {
+    return this.original_module
   }
 
   override *members(): Generator<[string, Member]> {
@@ -106,10 +122,31 @@ export class SavedModule extends Holder {
     const rows = rowAdapters()
     const [x, ...rest] = inputs
     if (rows?.some(name => this.versions.has(name)) && x instanceof Tensor) {
-      return splitRows(x, rows, (x, name) => withOnly(name, () => this.#run(name, [x, ...rest])))
+      return this.#forwardRows(x, rest, rows)
     }
     const names = rows ? [] : (chosenAdapters() ?? this.active)
     return this.#run(names.findLast(name => this.versions.has(name)) ?? BASE_NAME, inputs)
+  }
+
+  /** Rows of different adapters; what else a module takes is for the whole batch. */
+  #forwardRows(x: Tensor, rest: readonly unknown[], rows: readonly string[]): Tensor {
+    checkCount(x, rows)
+    const run = (name: string, x: Tensor): Tensor =>
+      withOnly(name, () => this.#run(name, [x, ...rest]))
+    if (rows.every(name => name === rows[0])) {
+      return run(rows[0], x)
+    }
+    if (rest.every(input => input === undefined)) {
+      return splitRows(x, rows, (x, name) => run(name, x))
+    }
+    if (rest.some(input => input instanceof KVCache)) {
+      throw new LowrankError(
+        'argument',
+        'lora: expected one adapter for all rows where a saved module fills a cache, got ' +
+          `${[...new Set(rows)].join(', ')} (generate for one at a time)`,
+      )
+    }
+    return pickRows(rows, name => run(name, x))
   }
 
   // biome-ignore lint/suspicious/noExplicitAny: it takes and gives what its module does
@@ -118,20 +155,34 @@ export class SavedModule extends Holder {
     if (!version) {
       return this.original_module.forward(...inputs)
     }
-    const own = { module: this.#plain, parameters: version.parameters }
+    const own = { places: this.#places, parameters: version.parameters }
     return runWithin(standing, [...(around(standing) ?? []), own], () =>
       whileStanding(own, () => this.original_module.forward(...inputs)),
     )
   }
 
   /** The module with an adapter's parameters for good. */
-  override unloaded(name: string | undefined): Module {
+  override unloaded(name: string | undefined, unloading: Unloading): Module {
     const version = name === undefined ? undefined : this.versions.get(name)
-    if (version) {
-      exchange(this.#plain, version.parameters)
+    // What was merged is another layer than the one that stood here before.
+    const places = placesIn(this.original_module)
+    for (const [path, parameter] of version?.parameters ?? []) {
+      const [owner, name] = places.get(path) as Place
+      const dtype = unloading.dtype ?? owner[name].dtype
+      owner[name] = madeOnce(unloading, [parameter], () => frozen(parameter, dtype))
     }
     return this.original_module
   }
+}
+
+/** A parameter that is not trained any more, in a dtype. */
+function frozen(parameter: Parameter, dtype: DType): Parameter {
+  const { shape, backend } = parameter
+  if (parameter.dtype !== dtype) {
+    return new Parameter(parameter.dataSync(), shape, { dtype, backend, requiresGrad: false })
+  }
+  parameter.freeze()
+  return parameter
 }
 
 /** A copy of a parameter, in float32. */

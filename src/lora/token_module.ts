@@ -4,6 +4,7 @@
 //
 //   embedding:     y = W̃[index]       output layer:  y = x·W̃ᵀ, whose columns t_k are x·Dᵀ
 
+import type { DType } from '../core/dtype.ts'
 import { Parameter } from '../core/parameter.ts'
 import { type Tensor, tensor } from '../core/tensor.ts'
 import { Embedding } from '../nn/embedding.ts'
@@ -16,7 +17,7 @@ import { linear } from '../ops/linear.ts'
 import { mul } from '../ops/mul.ts'
 import { where } from '../ops/where.ts'
 import { BASE_NAME, chosenAdapters, rowAdapters, withOnly } from './active.ts'
-import { Holder } from './holder.ts'
+import { Holder, madeOnce, type Unloading } from './holder.ts'
 import { splitRows } from './rows.ts'
 
 /** The tokens of an adapter and their rows. */
@@ -41,6 +42,10 @@ export class TokenModule extends Holder {
     super()
     this.original_module = module
     this.#plain = plain
+  }
+
+  override get inner(): Module {
+    return this.original_module
   }
 
   override *members(): Generator<[string, Member]> {
@@ -95,15 +100,16 @@ export class TokenModule extends Holder {
       : withColumns(x, y, tokens)
   }
 
-  /** The layer with an adapter's rows for good; `weights` keeps what layers share shared. */
-  override unloaded(name: string | undefined, weights: Map<Parameter, Parameter>): Module {
+  /** The layer with an adapter's rows for good. */
+  override unloaded(name: string | undefined, unloading: Unloading): Module {
     const tokens = name === undefined ? undefined : this.tokens.get(name)
+    const layer = this.original_module as Embedding | Linear
     if (tokens) {
-      const weight = weights.get(tokens.rows) ?? replacedRows(this.#plain.weight, tokens)
-      weights.set(tokens.rows, weight)
-      this.#plain.weight = weight
+      layer.weight = madeOnce(unloading, [tokens.rows, layer.weight], () =>
+        replacedRows(layer.weight, tokens, unloading.dtype),
+      )
     }
-    return this.original_module
+    return layer
   }
 }
 
@@ -147,13 +153,17 @@ export function rowsOf(weight: Parameter, indices: readonly number[]): Float64Ar
   })
 }
 
-function replacedRows(weight: Parameter, { indices, rows }: Tokens): Parameter {
+function replacedRows(
+  weight: Parameter,
+  { indices, rows }: Tokens,
+  dtype: DType = weight.dtype,
+): Parameter {
   const data = weight.dataSync()
   const C = weight.shape[1]
   const own = rows.dataSync()
   indices.forEach((token, k) => {
     data.set(own.subarray(k * C, (k + 1) * C), token * C)
   })
-  const { dtype, backend } = weight
+  const { backend } = weight
   return new Parameter(data, weight.shape, { dtype, backend, requiresGrad: false })
 }

@@ -136,8 +136,8 @@ export abstract class Module {
 
   /** Gives the memory of all parameters back; the module cannot be used afterwards. */
   dispose(): void {
-    for (const parameter of this.parameters()) {
-      parameter.dispose()
+    for (const [, member] of this.members()) {
+      member.dispose()
     }
   }
 }

@@ -126,10 +126,13 @@ class RemoteBackend implements Backend {
     this.#calls = []
     Atomics.store(this.#state, 0, 0)
     this.#port.postMessage(calls)
-    if (Atomics.wait(this.#state, 0, 0, PATIENCE) === 'timed-out') {
-      // A late answer would be taken for that of the next question.
-      this.#silent = true
-      throw new Error(`no answer from the device in ${PATIENCE / 1000} s`)
+    // A wake-up may be that of the answer before: the state alone says whether one is here.
+    while (Atomics.load(this.#state, 0) === 0) {
+      if (Atomics.wait(this.#state, 0, 0, PATIENCE) === 'timed-out') {
+        // A late answer would be taken for that of the next question.
+        this.#silent = true
+        throw new Error(`no answer from the device in ${PATIENCE / 1000} s`)
+      }
     }
     const { data, error }: Answer = receiveMessageOnPort(this.#port)?.message ?? {}
     if (error) {

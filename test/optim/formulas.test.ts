@@ -146,7 +146,8 @@ function expectBoth(
   const exactly = formula(exact)
   // Steps may bring a parameter near zero: rounding is of the size of where it came from.
   const scale = Math.max(...[...run.start, ...exactly].map(Math.abs), 0)
-  const difference = trained(onReference, run, make, clip).map((got, i) => got - exactly[i])
+  const got64 = trained(onReference, run, make, clip)
+  const difference = Array.from(got64, (got, i) => got - exactly[i])
   expect(Math.max(...difference.map(Math.abs), 0)).toBeLessThanOrEqual(1e-12 * scale)
   const got = Float32Array.from(trained(onWasm, run, make, clip))
   expect(new Uint32Array(got.buffer)).toEqual(

@@ -173,7 +173,6 @@ export async function remoteWebGpu(place: Place): Promise<Backend> {
   // Bundled inside the project, for the worker to find the packages of the project.
   const root = fileURLToPath(new URL('../../../node_modules/', import.meta.url))
   const folder = mkdtempSync(join(place === 'dawn' ? tmpdir() : root, '.webgpu-'))
-  process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
   const file = await bundled(place, folder)
   const page = place === 'chromium' ? await bundled('page', folder) : undefined
   const state = new Int32Array(new SharedArrayBuffer(4))
@@ -183,6 +182,11 @@ export async function remoteWebGpu(place: Place): Promise<Backend> {
   worker.unref()
   port1.unref()
   const backend = new RemoteBackend(state, port1)
-  backend.ready()
-  return backend
+  try {
+    backend.ready()
+    return backend
+  } finally {
+    // By now the far side has read its code.
+    rmSync(folder, { recursive: true, force: true })
+  }
 }

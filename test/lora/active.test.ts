@@ -1,19 +1,41 @@
 // The adapter of a call is that call's alone: others before, after or between do not see it.
 
 import { attach, manualSeed, type Tensor, tensor } from 'lowrank'
-import { loraLayers, withAdapter, withAdapterNames } from 'lowrank/lora'
-import type { LlamaForCausalLM } from 'lowrank/models'
+import {
+  attach as attachAny,
+  type LoraConfig,
+  loraLayers,
+  setAdapter,
+  withAdapter,
+  withAdapterNames,
+} from 'lowrank/lora'
+import { type Decoder, type LlamaForCausalLM, SequenceClassifier } from 'lowrank/models'
 import { decode } from 'lowrank/train'
 import { describe, expect, it } from 'vitest'
-import { tinyLlama } from '../support/models.ts'
+import { llamaParts } from '../../src/models/llama.ts'
+import { TINY, tinyLlama } from '../support/models.ts'
+
+const options = { r: 2, loraAlpha: 12, initLoraWeights: false, targetModules: 'all-linear' }
 
 /** A model with the adapters a (the default) and b, both of which change it. */
 function twoAdapters(): LlamaForCausalLM {
   manualSeed(7)
   const model = tinyLlama()
-  const options = { r: 2, loraAlpha: 12, initLoraWeights: false, targetModules: 'all-linear' }
   attach(model, options, { adapterName: 'b' })
   return attach(model, options, { adapterName: 'a' })
+}
+
+/** The same with layers on top of the model: `all-linear` leaves them out. */
+const HEADS: readonly { name: string; make: () => Decoder; config: LoraConfig }[] = [
+  { name: 'lm_head', make: tinyLlama, config: { targetModules: ['lm_head'] } },
+  { name: 'lm_head, saved whole', make: tinyLlama, config: { modulesToSave: ['lm_head'] } },
+  { name: 'score', make: tinyClassifier, config: { targetModules: ['score'] } },
+  { name: 'score, saved whole', make: tinyClassifier, config: { modulesToSave: ['score'] } },
+]
+
+function tinyClassifier(): Decoder {
+  const classes = { numLabels: 3, padTokenId: 0, problemType: undefined }
+  return new SequenceClassifier(llamaParts('test', TINY), classes).freeze()
 }
 
 const prompt = [5, 9, 3]
@@ -27,6 +49,26 @@ describe('the adapter of one call', () => {
     expect(model.forward(ids()).dataSync()).toEqual(a)
     expect(withAdapter('b', () => model.forward(ids())).dataSync()).toEqual(b)
     expect(model.forward(ids()).dataSync()).toEqual(a)
+  })
+
+  it.each(HEADS)('reaches the layer on top: $name', ({ make, config }) => {
+    manualSeed(7)
+    const model = make()
+    const base = model.forward(ids(), { adapter: null }).dataSync()
+    for (const adapterName of ['b', 'a']) {
+      attachAny(model, { ...options, targetModules: ['q_proj'], ...config }, { adapterName })
+      for (const parameter of model.trainable()) {
+        parameter.replace(parameter.dataSync().map((v, i) => v + (adapterName === 'a' ? 1 : i % 3)))
+      }
+    }
+    const [a, b] = ['a', 'b'].map(adapter => model.forward(ids(), { adapter }).dataSync())
+    expect(a).not.toEqual(b)
+    expect(model.forward(ids()).dataSync()).toEqual(a)
+    expect(withAdapter('b', () => model.forward(ids())).dataSync()).toEqual(b)
+    expect(model.forward(ids(), { adapter: null }).dataSync()).toEqual(base)
+    setAdapter(model, 'b')
+    expect(model.forward(ids()).dataSync()).toEqual(b)
+    expect(model.forward(ids(), { adapter: 'a' }).dataSync()).toEqual(a)
   })
 
   it('is forgotten where the call throws', () => {

@@ -16,7 +16,7 @@ export const OPERANDS: string = [
 export const UPSTREAM: string = operand('upstream', 'dy')
 export const RESULT: string = operand('result', 'y', '!')
 
-export const SETTINGS =
+export const SETTINGS: string =
   'B:u32 H:u32 group:u32 Tq:u32 Tk:u32 D:u32 Dv:u32 scale:f32 softcap:f32 causal:u32 window:u32 ' +
   'queryOffset:u32 scratch:-'
 

@@ -24,7 +24,7 @@ export const MOVES = 5 // how many (operand, step) pairs follow the operands
 export const OPERANDS = 6 // how many operands there are
 export const FIRST = 7 // the operands, then the pairs
 export const OWN_SCRATCH = 96 // per worker: where its scratch is
-export const NUMBERS = OWN_SCRATCH + MOST_WORKERS
+export const NUMBERS: number = OWN_SCRATCH + MOST_WORKERS
 
 /** Chunks fit into the low byte of CLAIM. */
 export const MOST_CHUNKS = 255

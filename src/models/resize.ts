@@ -87,12 +87,11 @@ export function resizeTokenEmbeddings(model: CausalLM, vocabSize: number): void 
   if (bias) {
     throw new LowrankError('argument', 'resizeTokenEmbeddings: expected a head without a bias')
   }
-  const { backend } = input.weight
-  const embedding = new Embedding(vocabSize, embeddingDim, { paddingIdx, scale, backend })
-  const head = new Linear(inFeatures, vocabSize, { bias: false, backend })
-  embedding.weight = resizedWeight(input.weight, vocabSize)
+  const table = resizedWeight(input.weight, vocabSize)
   const tied = output.weight === input.weight
-  head.weight = tied ? embedding.weight : resizedWeight(output.weight, vocabSize)
+  const weight = tied ? table : resizedWeight(output.weight, vocabSize)
+  const embedding = new Embedding(vocabSize, embeddingDim, { paddingIdx, scale, weight: table })
+  const head = new Linear(inFeatures, vocabSize, { bias: false, weight })
   place(model, model.inputLayer, embedding)
   place(model, model.outputLayer, head)
   model.setVocabSize(vocabSize)

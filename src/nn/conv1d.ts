@@ -5,7 +5,7 @@
 import { Parameter } from '../core/parameter.ts'
 import { nextDraw } from '../core/random_state.ts'
 import { Random } from '../core/rng.ts'
-import type { Shape } from '../core/shape.ts'
+import { countOf, type Shape } from '../core/shape.ts'
 import type { Tensor } from '../core/tensor.ts'
 import { type LowRank, loraLinear } from '../ops/lora_linear.ts'
 import { transpose } from '../ops/transpose.ts'
@@ -14,6 +14,14 @@ import type { LinearOptions } from './linear.ts'
 import { Module } from './module.ts'
 
 const DEVIATION = 0.02
+
+function normalDraw(count: number): () => Float32Array {
+  const { seed, stream } = nextDraw()
+  return () => {
+    const random = new Random(seed, stream)
+    return Float32Array.from({ length: count }, () => random.normal() * DEVIATION)
+  }
+}
 
 /**
  * A linear layer with its weight stored as [in, out].
@@ -36,15 +44,8 @@ export class Conv1D extends Module implements Adaptable {
     super()
     this.inFeatures = inFeatures
     this.outFeatures = outFeatures
-    const { seed, stream } = nextDraw()
-    const draw = (): Float32Array => {
-      const random = new Random(seed, stream)
-      return Float32Array.from(
-        { length: inFeatures * outFeatures },
-        () => random.normal() * DEVIATION,
-      )
-    }
-    this.weight = new Parameter(draw, [inFeatures, outFeatures], options)
+    const shape = [inFeatures, outFeatures]
+    this.weight = options.weight ?? new Parameter(normalDraw(countOf(shape)), shape, options)
     this.bias =
       options.bias === false
         ? undefined
@@ -85,9 +86,7 @@ export class Conv1D extends Module implements Adaptable {
   }
 
   like(weight: Parameter, bias: Parameter | undefined): Conv1D {
-    const { inFeatures, outFeatures } = this
-    const layer = new Conv1D(inFeatures, outFeatures, { bias: false, backend: weight.backend })
-    layer.weight = weight
+    const layer = new Conv1D(this.inFeatures, this.outFeatures, { weight, bias: false })
     layer.bias = bias
     return layer
   }

@@ -3,6 +3,7 @@
 // padding, then one of 1 × 1 with B [O, R/groups, 1, 1]; like PEFT's, it knows zero padding only.
 // Where the base pads otherwise, its border is written out first (`torch.nn.Conv2d`, `padding_mode`).
 
+import { LowrankError } from '../core/errors.ts'
 import { Parameter } from '../core/parameter.ts'
 import type { Shape } from '../core/shape.ts'
 import { type Tensor, tensor } from '../core/tensor.ts'
@@ -51,8 +52,18 @@ function padded(x: Tensor, axis: number, padding: number, mode: keyof typeof PLA
   return indexSelect(x, axis, tensor(places, [length], { dtype: 'int32', backend: x.backend }))
 }
 
+function checkGroups({ groups, inChannels, outChannels }: Conv2d): void {
+  const fits = groups > 0 && inChannels % groups === 0 && outChannels % groups === 0
+  if (!Number.isInteger(groups) || !fits) {
+    throw new LowrankError(
+      'argument',
+      `Conv2d: expected groups that divide ${inChannels} and ${outChannels} channels, got ${groups}`,
+    )
+  }
+}
+
 /**
- * A convolution.
+ * A convolution. Throws an `argument` error for groups that do not divide the channels.
  *
  * @example
  * ```ts
@@ -89,10 +100,12 @@ export class Conv2d extends Module implements Adaptable {
     this.dilation = twoOf(options.dilation ?? 1)
     this.groups = options.groups ?? 1
     this.paddingMode = options.paddingMode ?? 'zeros'
+    checkGroups(this)
     const shape = [outChannels, inChannels / this.groups, ...this.kernelSize]
     const depth = shape[1] * shape[2] * shape[3]
     const bound = depth > 0 ? 1 / Math.sqrt(depth) : 0
-    this.weight = new Parameter(uniformDraw(outChannels * depth, bound), shape, options)
+    this.weight =
+      options.weight ?? new Parameter(uniformDraw(outChannels * depth, bound), shape, options)
     this.bias =
       options.bias === false
         ? undefined
@@ -172,9 +185,8 @@ export class Conv2d extends Module implements Adaptable {
   like(weight: Parameter, bias: Parameter | undefined): Conv2d {
     const { inChannels, outChannels, kernelSize } = this
     const { stride, padding, dilation, groups, paddingMode } = this
-    const options = { stride, padding, dilation, groups, paddingMode, backend: weight.backend }
-    const layer = new Conv2d(inChannels, outChannels, kernelSize, { ...options, bias: false })
-    layer.weight = weight
+    const options = { stride, padding, dilation, groups, paddingMode, weight, bias: false }
+    const layer = new Conv2d(inChannels, outChannels, kernelSize, options)
     layer.bias = bias
     return layer
   }

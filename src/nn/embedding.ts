@@ -4,6 +4,7 @@
 import { Parameter } from '../core/parameter.ts'
 import { type Draw, nextDraw } from '../core/random_state.ts'
 import { Random } from '../core/rng.ts'
+import { countOf } from '../core/shape.ts'
 import type { Tensor, TensorOptions } from '../core/tensor.ts'
 import { embedding } from '../ops/embedding.ts'
 import { type LowRank, loraLinear } from '../ops/lora_linear.ts'
@@ -18,11 +19,18 @@ export interface EmbeddingModuleOptions extends TensorOptions {
   readonly paddingIdx?: number
   /** What rows are multiplied by, as in Gemma; 1 if absent. */
   readonly scale?: number
+  /** The table, in place of a fresh one that is drawn. */
+  readonly weight?: Parameter
 }
 
 function normals({ seed, stream }: Draw, count: number): Float32Array {
   const random = new Random(seed, stream)
   return Float32Array.from({ length: count }, () => random.normal())
+}
+
+function normalDraw(count: number): () => Float32Array {
+  const draw = nextDraw()
+  return () => normals(draw, count)
 }
 
 /**
@@ -49,9 +57,8 @@ export class Embedding extends Module implements Adaptable {
     this.embeddingDim = embeddingDim
     this.paddingIdx = options.paddingIdx
     this.scale = options.scale ?? 1
-    const draw = nextDraw()
-    const data = (): Float32Array => normals(draw, numEmbeddings * embeddingDim)
-    this.weight = new Parameter(data, [numEmbeddings, embeddingDim], options)
+    const shape = [numEmbeddings, embeddingDim]
+    this.weight = options.weight ?? new Parameter(normalDraw(countOf(shape)), shape, options)
   }
 
   get kind(): string {
@@ -114,9 +121,6 @@ export class Embedding extends Module implements Adaptable {
 
   like(weight: Parameter): Embedding {
     const { numEmbeddings, embeddingDim, paddingIdx, scale } = this
-    const { backend } = weight
-    const layer = new Embedding(numEmbeddings, embeddingDim, { paddingIdx, scale, backend })
-    layer.weight = weight
-    return layer
+    return new Embedding(numEmbeddings, embeddingDim, { paddingIdx, scale, weight })
   }
 }

@@ -17,6 +17,8 @@ export interface LinearOptions {
   readonly bias?: boolean
   /** Half precision is frozen from the start. */
   readonly dtype?: DType
+  /** The weight, in place of a fresh one that is drawn. */
+  readonly weight?: Parameter
   readonly backend?: Backend
 }
 
@@ -49,7 +51,8 @@ export class Linear extends Module implements Adaptable {
     this.inFeatures = inFeatures
     this.outFeatures = outFeatures
     const count = outFeatures * inFeatures
-    this.weight = new Parameter(uniformDraw(count, bound), [outFeatures, inFeatures], options)
+    this.weight =
+      options.weight ?? new Parameter(uniformDraw(count, bound), [outFeatures, inFeatures], options)
     this.bias =
       options.bias === false
         ? undefined
@@ -90,9 +93,7 @@ export class Linear extends Module implements Adaptable {
   }
 
   like(weight: Parameter, bias: Parameter | undefined): Linear {
-    const { inFeatures, outFeatures } = this
-    const layer = new Linear(inFeatures, outFeatures, { bias: false, backend: weight.backend })
-    layer.weight = weight
+    const layer = new Linear(this.inFeatures, this.outFeatures, { weight, bias: false })
     layer.bias = bias
     return layer
   }

@@ -3,9 +3,9 @@
 
 import type { InitContext, Initial } from './index.ts'
 
-export function kaiming({ inFeatures, outFeatures, r, uniform }: InitContext): Initial {
+export function kaiming({ inFeatures, r, sizeB, uniform }: InitContext): Initial {
   return {
     A: uniform('lora_A', r * inFeatures, inFeatures > 0 ? 1 / Math.sqrt(inFeatures) : 0),
-    B: () => new Float32Array(outFeatures * r),
+    B: () => new Float32Array(sizeB),
   }
 }

@@ -5,14 +5,14 @@ import { Random } from '../../core/rng.ts'
 import type { Extension } from '../extension.ts'
 import { contextOf, type InitContext, type Initial } from './index.ts'
 
-export function gaussian({ inFeatures, outFeatures, r, draw }: InitContext): Initial {
+export function gaussian({ inFeatures, r, sizeB, draw }: InitContext): Initial {
   const { seed, stream } = draw('lora_A')
   return {
     A: () => {
       const random = new Random(seed, stream)
       return Float32Array.from({ length: r * inFeatures }, () => random.normal() * (1 / r))
     },
-    B: () => new Float32Array(outFeatures * r),
+    B: () => new Float32Array(sizeB),
   }
 }
 

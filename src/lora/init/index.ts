@@ -4,6 +4,7 @@
 
 import type { Draw as RandomDraw } from '../../core/random_state.ts'
 import { hashName } from '../../core/rng.ts'
+import { countOf } from '../../core/shape.ts'
 import type { Adaptable } from '../../nn/adaptable.ts'
 import { uniforms } from '../../nn/uniform.ts'
 import type { ResolvedConfig } from '../config.ts'
@@ -28,6 +29,8 @@ export interface InitContext {
   readonly inFeatures: number
   readonly outFeatures: number
   readonly r: number
+  /** Elements of B: out·r, or fewer where groups of a convolution share the rank. */
+  readonly sizeB: number
   /** The stream of a matrix. */
   draw(name: string): RandomDraw
   uniform(name: string, count: number, bound: number): Draw
@@ -54,6 +57,7 @@ export function contextOf({ base, path, r, seed, stream }: InitLayer): InitConte
     inFeatures: base.inFeatures,
     outFeatures: base.outFeatures,
     r,
+    sizeB: countOf(base.factorShapes(r).B),
     draw,
     uniform: (name, count, bound) => () => uniforms(draw(name), count, bound),
   }

@@ -3,9 +3,9 @@
 
 import type { InitContext, Initial } from './index.ts'
 
-export function unset({ inFeatures, outFeatures, r, uniform }: InitContext): Initial {
+export function unset({ inFeatures, outFeatures, r, sizeB, uniform }: InitContext): Initial {
   return {
     A: uniform('lora_A', r * inFeatures, inFeatures > 0 ? 1 / Math.sqrt(inFeatures) : 0),
-    B: uniform('lora_B', outFeatures * r, 1 / Math.sqrt(r)),
+    B: uniform('lora_B', sizeB, 1 / Math.sqrt(sizeB / outFeatures)),
   }
 }

@@ -27,9 +27,17 @@ export const DEFAULT_TARGETS: Readonly<Record<string, readonly string[]>> = {
   vit: ['query', 'value'],
 }
 
-/** A pattern of Python's `re`, which JavaScript's differs from in the names of groups only. */
+/**
+ * A pattern of Python's `re` that a whole path must match. Paths have no backslashes and braces, so that these
+ * stand for something wherever they are. Flags, as in `(?i)`, are an error.
+ */
 export function compilePattern(where: string, pattern: string): RegExp {
-  const translated = pattern.replaceAll('(?P<', '(?<').replaceAll('(?P=', '\\k<')
+  const translated = pattern
+    .replace(/\(\?P=(\w+)\)/g, '\\k<$1>')
+    .replaceAll('(?P<', '(?<')
+    .replaceAll('{,', '{0,')
+    .replaceAll('\\A', '^')
+    .replaceAll('\\Z', '$')
   try {
     return new RegExp(`^(?:${translated})$`)
   } catch (cause) {
@@ -40,6 +48,34 @@ export function compilePattern(where: string, pattern: string): RegExp {
     )
   }
 }
+
+/** Letters of a path that stand for something in a pattern. */
+function escaped(path: string): string {
+  return path.replace(/[^\w]/g, '\\$&')
+}
+
+/** The pattern for ranks and alphas that means one path alone, not those that end in it. */
+export function exactPattern(path: string): string {
+  return `^${escaped(path)}`
+}
+
+/** Options that mean these of all paths and no other: a list, or a pattern where its names would mean more. */
+export function exactChoice(
+  paths: readonly string[],
+  all: readonly string[],
+): { readonly targetModules: readonly string[] | string } {
+  const meant = new Set(all.filter(path => matchesTarget('targetModules', path, paths)))
+  const more = meant.size > new Set(paths).size
+  return { ...NO_CHOICE, targetModules: more ? paths.map(escaped).join('|') : paths }
+}
+
+/** The options beside targets that choose layers. */
+const NO_CHOICE = {
+  excludeModules: undefined,
+  layersToTransform: undefined,
+  layersPattern: undefined,
+  targetParameters: undefined,
+} as const
 
 function isSuffix(path: string, name: string): boolean {
   return path === name || path.endsWith(`.${name}`)

@@ -3,7 +3,7 @@
 import { attach, manualSeed } from 'lowrank'
 import { loraLayers } from 'lowrank/lora'
 import { describe, expect, it } from 'vitest'
-import { matchesTarget, patternValue } from '../../src/lora/targets.ts'
+import { exactChoice, exactPattern, matchesTarget, patternValue } from '../../src/lora/targets.ts'
 import { tinyLlama } from '../support/models.ts'
 
 describe('a pattern as target', () => {
@@ -24,6 +24,45 @@ describe('a pattern as target', () => {
     expect(value('layers.1.q_proj', String.raw`\d\.q_proj`)).toBe(3)
     expect(value('layers.1.qq_proj', 'q_proj')).toBeUndefined()
     expect(value('layers.1.q_proj_old', 'q_proj')).toBeUndefined()
+  })
+})
+
+describe('what Python writes otherwise', () => {
+  const matches = (path: string, pattern: string): boolean =>
+    matchesTarget('targetModules', path, pattern)
+
+  it.each([
+    [String.raw`\A.*\.q_proj\Z`, 'layers.1.q_proj', 'layers.1.v_proj'],
+    [String.raw`(\Aa|b)\.fc`, 'a.fc', 'ab.fc'],
+    [String.raw`(?P<name>\w+)\.(?P=name)`, 'fc.fc', 'fc.fd'],
+    [String.raw`a{,2}\.fc`, 'aa.fc', 'aaa.fc'],
+  ])('is translated: %s', (pattern, path, other) => {
+    expect(matches(path, pattern)).toBe(true)
+    expect(matches(other, pattern)).toBe(false)
+  })
+
+  it.each(['(?i)Q_PROJ', '(?x) q', '(?>a)b', 'a++', '(?#c)a'])('is refused: %s', pattern => {
+    expect(() => matches('q_proj', pattern)).toThrow('is not a valid pattern')
+  })
+})
+
+describe('a path alone', () => {
+  it('is what exactPattern means, here and below PEFT', () => {
+    const patterns = { [exactPattern('fc')]: 1, [exactPattern('block.fc')]: 2 }
+    const value = (path: string): number | undefined => patternValue('rankPattern', path, patterns)
+    expect(['fc', 'block.fc', 'a.block.fc', 'block+fc'].map(value)).toEqual([
+      1,
+      2,
+      undefined,
+      undefined,
+    ])
+  })
+
+  it('is what exactChoice means', () => {
+    const all = ['fc', 'block.fc', 'block', 'other']
+    expect(exactChoice(['block.fc', 'other'], all).targetModules).toEqual(['block.fc', 'other'])
+    const { targetModules } = exactChoice(['fc', 'other'], all)
+    expect(all.filter(path => matchesTarget('', path, targetModules))).toEqual(['fc', 'other'])
   })
 })
 

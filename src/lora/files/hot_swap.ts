@@ -2,9 +2,9 @@
 // whatever its rank, with zeros in the rows of A and columns of B that it does not have. Nothing is
 // allocated, no module changes, and other adapters keep their bytes. Source: PEFT 0.21, `hotswap_adapter`.
 
-import { LowrankError, throwAll } from '../../core/errors.ts'
+import { throwAll } from '../../core/errors.ts'
 import { Parameter } from '../../core/parameter.ts'
-import { countOf } from '../../core/shape.ts'
+import { countOf, type Shape } from '../../core/shape.ts'
 import { type ByteSource, locate } from '../../io/source.ts'
 import type { Module } from '../../nn/module.ts'
 import { adapterConfigs, type LoraLayer, loraLayers } from '../adapters.ts'
@@ -13,7 +13,9 @@ import { type ResolvedConfig, scalingOf } from '../config.ts'
 import type { Extension } from '../extension.ts'
 import { checkAdapters } from '../module.ts'
 import type { LoraState } from '../state.ts'
+import { exactPattern } from '../targets.ts'
 import { readAdapter, WEIGHTS_FILE, weightsOf } from './peft.ts'
+import { checkSameKind } from './swap_kind.ts'
 
 /** Elements of `values` [rows, cols] in the corner of zeros [wideRows, wideCols]. */
 function padded(
@@ -78,14 +80,7 @@ function swapLayer(name: string, swap: Swap, config: ResolvedConfig): void {
     overwrite(parameter, Float32Array.from(extra?.[key] ?? []))
   }
   layer.unmerge()
-  forgetMerged(layer)
   layer.adapters.set(name, next)
-}
-
-/** What was merged is of the adapter before. */
-function forgetMerged(layer: Swap['layer']): void {
-  layer.merged?.dispose()
-  layer.merged = undefined
 }
 
 /** The configuration that makes files of the padded adapter mean the same. */
@@ -93,16 +88,26 @@ function restated(
   config: ResolvedConfig,
   swaps: readonly (Swap & { path: string })[],
 ): ResolvedConfig {
-  const exact = (path: string): string => path.replaceAll('.', '\\.')
-  const ranks = swaps.map(({ path, state }) => [exact(path), state.r] as const)
-  const alphas = swaps.map(({ path, state, scaling }) => {
-    return [exact(path), alphaOf(scaling, state.r, config)] as const
+  const sizes = swaps.map(({ path, state, scaling }) => {
+    return { key: exactPattern(path), r: state.r, alpha: alphaOf(scaling, state.r, config) }
   })
+  const [{ r, alpha: loraAlpha }] = sizes
+  const ranks = sizes.filter(size => size.r !== r).map(size => [size.key, size.r])
+  const alphas = sizes
+    .filter(({ alpha }) => alpha !== loraAlpha)
+    .map(({ key, alpha }) => [key, alpha])
   return {
     ...config,
+    r,
+    loraAlpha,
     rankPattern: Object.fromEntries(ranks),
     alphaPattern: Object.fromEntries(alphas),
   }
+}
+
+/** Whether the groups of a convolution share the rank, so that their columns of B lie elsewhere in a wider one. */
+function isGrouped({ layer: { base } }: LoraLayer, r: number): boolean {
+  return countOf(base.factorShapes(r).B) !== base.outFeatures * r
 }
 
 function swapProblems(
@@ -110,11 +115,15 @@ function swapProblems(
   planned: ReadonlyMap<string, { readonly r: number }>,
   name: string,
 ): string[] {
-  const here = new Map(layers.map(({ path, layer }) => [path, layer.adapters.get(name)]))
+  const here = new Map(layers.map(found => [found.path, found]))
   return [...planned].flatMap(([path, { r }]) => {
-    const state = here.get(path)
-    if (!state) {
+    const found = here.get(path)
+    const state = found?.layer.adapters.get(name)
+    if (!found || !state) {
       return `"${path}" has no adapter "${name}" to swap (load the new one under another name)`
+    }
+    if (r !== state.r && isGrouped(found, state.r)) {
+      return `"${path}" is a convolution in groups of rank ${state.r}, the new adapter has ${r}`
     }
     return r > state.r
       ? `"${path}" has room for rank ${state.r}, the new adapter has ${r} (padRanks first)`
@@ -164,7 +173,7 @@ export async function hotSwap(
   const planned = new Map(read.made.layers.map(layer => [layer.path, layer]))
   const where = locate(source, WEIGHTS_FILE)
   throwAll('target', where, swapProblems(layers, planned, name))
-  checkSameSort(where, layers, name, read.made.layers[0]?.variant?.name, read.made.parts.length)
+  checkSameKind(where, model, layers, name, read)
   const before = adapterConfigs(model).get(name) as ResolvedConfig
   const swaps = layers.map(({ path, layer }) => {
     const next = planned.get(path)
@@ -179,29 +188,27 @@ export async function hotSwap(
   adapterConfigs(model).set(name, restated(config, swaps))
 }
 
-/** Only like can take the place of like. */
-function checkSameSort(
-  where: string,
-  layers: readonly LoraLayer[],
-  name: string,
-  variant: string | undefined,
-  parts: number,
-): void {
-  const before = layers[0]?.layer.adapters.get(name)
-  const start = layers.some(({ layer }) => layer.adapters.get(name)?.start)
-  if (before?.variant?.name !== variant || parts > 0 || start) {
-    throw new LowrankError(
-      'target',
-      `${where}: expected an adapter like the one that it replaces (${before?.variant?.name ?? 'plain LoRA'}), ` +
-        `got ${variant ?? 'plain LoRA'}${parts > 0 ? ' with whole modules, biases or tokens' : ''} ` +
-        '(load it under another name)',
-    )
-  }
+/** Why zeros in further rows of A and columns of B would change what an adapter computes. */
+function paddingProblems(found: LoraLayer, { r, start, variant }: LoraState): string[] {
+  const reasons = [
+    start && 'has a start that was taken from the base, which depends on the rank',
+    variant &&
+      !variant.padsWithZeros &&
+      `is of the variant "${variant.name}", whose columns of B have places`,
+    isGrouped(found, r) && 'is a convolution in groups, which share the rank',
+  ]
+  return reasons.filter(Boolean).map(reason => `"${found.path}" ${reason}`)
+}
+
+function zerosLike({ backend, requiresGrad }: Parameter, shape: Shape): Parameter {
+  return new Parameter(new Float32Array(countOf(shape)), shape, { backend, requiresGrad })
 }
 
 /**
  * Makes room for adapters up to a rank in the place of one: A [R, in], B [out, R], zeros in what is new.
- * The adapter computes what it did. For `hotSwap`; done once, before serving.
+ * The adapter computes what it did. For `hotSwap`; done once, before serving. Throws a `target` error, before
+ * anything is changed, for adapters that such zeros would change: fused layers, convolutions in groups,
+ * starts that were taken from the base.
  *
  * @example
  * ```ts
@@ -220,19 +227,16 @@ export function padRanks(model: Module, rank: number, adapterName = 'default'): 
     layers.map(({ layer }) => layer),
     [adapterName],
   )
+  const problems = layers.flatMap(found =>
+    paddingProblems(found, found.layer.adapters.get(adapterName) as LoraState),
+  )
+  throwAll('target', 'lora.padRanks', problems)
   const config = adapterConfigs(model).get(adapterName) as ResolvedConfig
   const swaps = layers.map(({ path, layer }) => {
     const state = layer.adapters.get(adapterName) as LoraState
     const R = Math.max(rank, state.r)
-    const shapes = layer.base.factorShapes(R)
-    const { backend } = state.A
-    const requiresGrad = state.A.requiresGrad
-    const wide = {
-      ...state,
-      r: R,
-      A: new Parameter(new Float32Array(countOf(shapes.A)), shapes.A, { backend, requiresGrad }),
-      B: new Parameter(new Float32Array(countOf(shapes.B)), shapes.B, { backend, requiresGrad }),
-    }
+    const { A, B } = layer.base.factorShapes(R)
+    const wide = { ...state, r: R, A: zerosLike(state.A, A), B: zerosLike(state.B, B) }
     const weights = { A: state.A.dataSync(), B: state.B.dataSync() }
     writeFactors(wide, weights, state.r)
     state.A.dispose()

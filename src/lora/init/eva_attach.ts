@@ -4,11 +4,12 @@
 import { LowrankError, throwAll } from '../../core/errors.ts'
 import type { Tensor } from '../../core/tensor.ts'
 import type { Module } from '../../nn/module.ts'
-import { setAdapter } from '../adapters.ts'
+import { plainPath, setAdapter } from '../adapters.ts'
 import { type Attached, type AttachOptions, applyPlan } from '../attach.ts'
 import type { LoraConfig } from '../config.ts'
 import { EXTENSIONS } from '../extensions.ts'
 import { baseOf, type PlannedLayer, plan } from '../plan.ts'
+import { exactChoice, exactPattern } from '../targets.ts'
 import { Eva, type EvaOptions, type EvaStart, type LayerInput, type LayerInputs } from './eva.ts'
 
 /** What `attachEva` takes beside the batches. */
@@ -74,36 +75,36 @@ function collect(
   return inputs
 }
 
-/** The configuration with the ranks that were found; layers of rank 0 are no targets. */
-function redistributed(
-  config: LoraConfig,
-  layers: readonly PlannedLayer[],
-  starts: ReadonlyMap<string, EvaStart>,
-  adjust: boolean,
-): LoraConfig {
-  const { r = 8, loraAlpha = 8 } = config
-  const rankPattern: Record<string, number> = {}
-  const alphaPattern: Record<string, number> = {}
-  const targets: string[] = []
-  for (const layer of layers) {
-    const found = (starts.get(layer.path) as EvaStart).r
-    const alpha = adjust ? (layer.loraAlpha * found) / layer.r : layer.loraAlpha
-    const name = escaped(layer.path)
-    if (found > 0) {
-      targets.push(layer.path)
-      Object.assign(rankPattern, found === r ? {} : { [name]: found })
-      Object.assign(alphaPattern, alpha === loraAlpha ? {} : { [name]: alpha })
-    }
-  }
-  // A single layer has no name to be meant by.
-  const alone = layers.length === 1 && layers[0].path === ''
-  const targetModules = alone ? config.targetModules : targets
-  return { ...config, targetModules, rankPattern, alphaPattern }
+interface Found {
+  readonly path: string
+  readonly r: number
+  readonly alpha: number
 }
 
-/** A path as a pattern that means it alone. */
-function escaped(path: string): string {
-  return path.replaceAll('.', '\\.')
+/** The configuration with the ranks that were found; layers of rank 0 are no targets. */
+function redistributed(model: Module, config: LoraConfig, all: readonly Found[]): LoraConfig {
+  const { r = 8, loraAlpha = 8 } = config
+  const found = all.filter(layer => layer.r > 0)
+  if (found.length === 1 && found[0].path === '') {
+    // A single layer has no name to be meant by.
+    return {
+      ...config,
+      r: found[0].r,
+      loraAlpha: found[0].alpha,
+      rankPattern: {},
+      alphaPattern: {},
+    }
+  }
+  const other = found.filter(layer => layer.r !== r)
+  const scaled = found.filter(layer => layer.alpha !== loraAlpha)
+  const paths = found.map(({ path }) => path)
+  const known = [...model.namedModules()].map(([place]) => plainPath(place))
+  return {
+    ...config,
+    ...exactChoice(paths, known),
+    rankPattern: Object.fromEntries(other.map(({ path, r }) => [exactPattern(path), r])),
+    alphaPattern: Object.fromEntries(scaled.map(({ path, alpha }) => [exactPattern(path), alpha])),
+  }
 }
 
 async function findStarts<M, B>(
@@ -175,7 +176,11 @@ export async function attachEva<M extends Module, B>(
   checkLayers(first.layers)
   const starts = await findStarts(model, batches, first.layers, options)
   const adjust = options.adjustScalingFactors ?? true
-  const found = redistributed(config, first.layers, starts, adjust)
+  const ranks = first.layers.map(({ path, r: planned, loraAlpha }) => {
+    const { r } = starts.get(path) as EvaStart
+    return { path, r, alpha: adjust ? (loraAlpha * r) / planned : loraAlpha }
+  })
+  const found = redistributed(model, config, ranks)
   const made = plan(model, { ...found, initLoraWeights: 'eva' }, { ...planning, anyRank: true })
   const attached = applyPlan(model, made, ({ path, layer, r }) => {
     const { A } = starts.get(path) as EvaStart

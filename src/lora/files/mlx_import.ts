@@ -10,6 +10,7 @@ import {
   readJson,
   type WriteOptions,
 } from '../../io/source.ts'
+import { exactPattern } from '../targets.ts'
 import {
   type FileLayer,
   type FileTensor,
@@ -93,10 +94,6 @@ function layerOf(path: string, own: ReadonlyMap<string, FileTensor>, scale: numb
   return { path, kind, r, loraAlpha: scale * r, scaling: scale, A, B, magnitude: own.get('m') }
 }
 
-function pathPattern(path: string): string {
-  return path.replaceAll('.', '\\.')
-}
-
 /** A configuration of PEFT's that says what the layers are. */
 function peftConfig(
   layers: readonly FileLayer[],
@@ -119,8 +116,8 @@ function peftConfig(
     use_dora: mlx.fine_tune_type === 'dora',
     modules_to_save: null,
     target_modules: layers.map(({ path }) => path),
-    rank_pattern: Object.fromEntries(others.map(({ path, r }) => [pathPattern(path), r])),
-    alpha_pattern: Object.fromEntries(others.map(({ path, r }) => [pathPattern(path), r * scale])),
+    rank_pattern: Object.fromEntries(others.map(({ path, r }) => [exactPattern(path), r])),
+    alpha_pattern: Object.fromEntries(others.map(({ path, r }) => [exactPattern(path), r * scale])),
   }
 }
 

@@ -11,6 +11,8 @@ import {
 import { exportMlx, importMlx, loraLayers } from 'lowrank/lora'
 import { directory } from 'lowrank/node'
 import { describe, expect, it } from 'vitest'
+import { readAdapterFile } from '../../../src/lora/files/adapter_file.ts'
+import { patternValue } from '../../../src/lora/targets.ts'
 import { delta, deltaOf, largestDifference, savedAdapter, tensorsOf } from './adapters.ts'
 
 const CONFIG = 'adapter_config.json'
@@ -131,6 +133,34 @@ describe('an MLX adapter', () => {
       const got = delta(A.data, B.data, A.shape[0], scale)
       expect(largestDifference(got, deltaOf(layer))).toBeLessThan(1e-5)
     }
+  })
+
+  it('of layers whose paths end alike gives each its rank and scale', async () => {
+    const shapes: Readonly<Record<string, readonly [number, number]>> = {
+      'fc.lora_a': [3, 1],
+      'fc.lora_b': [1, 3],
+      'block.fc.lora_a': [3, 2],
+      'block.fc.lora_b': [2, 3],
+    }
+    const tensors = Object.entries(shapes).map(([name, shape]) => {
+      const bytes = fromNumbers(new Float64Array(shape[0] * shape[1]).fill(1), 'F32')
+      return [name, { dtype: 'F32', shape, bytes }] as const
+    })
+    const lora_parameters = { rank: 2, scale: 5, dropout: 0 }
+    const mlx = memoryDirectory({
+      [CONFIG]: JSON.stringify({ fine_tune_type: 'lora', lora_parameters }),
+      [MLX]: encodeSafetensors(new Map(tensors), { format: 'mlx' }),
+    })
+    const back = memoryDirectory()
+    await importMlx(mlx, back)
+    const { layers } = await readAdapterFile(back)
+    expect(layers.map(({ path, r, scaling }) => [path, r, scaling]).toSorted()).toEqual([
+      ['block.fc', 2, 5],
+      ['fc', 1, 5],
+    ])
+    const made = (await readJson(back, CONFIG)) as Json
+    const rank = (path: string) => patternValue('rank_pattern', path, made.rank_pattern) ?? made.r
+    expect([rank('fc'), rank('block.fc')]).toEqual([1, 2])
   })
 
   it('keeps the magnitudes of DoRA', async () => {

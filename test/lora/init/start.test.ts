@@ -2,7 +2,7 @@
 // saved is found again, and the plain form of it does the same over the base as it is.
 
 import fc from 'fast-check'
-import { Linear, manualSeed, Random, tensor } from 'lowrank'
+import { add, Linear, Module, manualSeed, mul, Random, type Tensor, tensor } from 'lowrank'
 import { memoryDirectory, readJson } from 'lowrank/io'
 import {
   attach,
@@ -192,6 +192,25 @@ it('an embedding that is left as drawn has normal A and B, so that it changes th
   }
 })
 
+class Block extends Module {
+  fc: Linear = new Linear(4, 4)
+
+  forward(x: Tensor): Tensor {
+    return this.fc.forward(x)
+  }
+}
+
+/** Paths of which one is the end of the other. */
+class Nested extends Module {
+  block: Block = new Block()
+  fc: Linear = new Linear(4, 4)
+
+  forward(x: Tensor): Tensor {
+    const first = mul(x, tensor([1, 0, 0, 0], [1, 4]))
+    return add(this.block.forward(x), this.fc.forward(first))
+  }
+}
+
 describe('attachEva', () => {
   /** Batches whose first columns vary most. */
   function batches(width: number) {
@@ -230,6 +249,28 @@ describe('attachEva', () => {
     const ranks = (m: typeof other) => loraLayers(m).map(({ layer }) => layer.states()[0].r)
     expect(ranks(again)).toEqual(ranks(other))
     expect(ranks(other).reduce((sum, r) => sum + r, 0)).toBe(8)
+  })
+
+  it('looks for no more components than a layer has inputs', async () => {
+    const layer = await attachEva(new Linear(6, 4), { r: 4 }, batches(6), { forward })
+    expect(layer.adapters.get('default')?.A.shape).toEqual([4, 6])
+  })
+
+  it('gives each of two layers whose paths end alike a rank of its own', async () => {
+    // Its input lies on a line, that of `block.fc` in all directions.
+    const [model, again] = [new Nested(), new Nested()]
+    const config = { r: 2, loraAlpha: 6, targetModules: ['fc'] }
+    await attachEva(model, config, batches(4), { forward })
+    const ranks = (m: Nested) => loraLayers(m).map(({ path, layer }) => [path, layer.states()[0].r])
+    const found = new Map(ranks(model) as [string, number][])
+    expect(found.get('fc') ?? 0).not.toBe(found.get('block.fc') ?? 0)
+    const files = memoryDirectory()
+    await saveAdapter(model, files)
+    await load(again, files)
+    expect(ranks(again)).toEqual(ranks(model))
+    expect(loraLayers(again).map(({ layer }) => layer.states()[0].scaling)).toEqual(
+      loraLayers(again).map(() => 3),
+    )
   })
 
   it('counts the rows of a mask alone', async () => {

@@ -30,13 +30,9 @@ export function plainPath(path: string): string {
 
 /** All modules that hold something of adapters, in the order of the model. */
 export function holdersIn(model: Module): PlacedHolder[] {
-  const found: PlacedHolder[] = []
-  for (const [path, holder] of model.namedModules()) {
-    if (holder instanceof Holder) {
-      found.push({ path: plainPath(path), holder })
-    }
-  }
-  return found
+  return [...model.namedModules()].flatMap(([path, holder]) =>
+    holder instanceof Holder ? { path: plainPath(path), holder } : [],
+  )
 }
 
 /** All layers with low-rank updates, in the order of the model. */
@@ -50,11 +46,8 @@ const configs: WeakMap<Module, Map<string, ResolvedConfig>> = new WeakMap()
 
 /** The configurations a model's adapters were made with, by adapter name. */
 export function adapterConfigs(model: Module): Map<string, ResolvedConfig> {
-  let known = configs.get(model)
-  if (!known) {
-    known = new Map()
-    configs.set(model, known)
-  }
+  const known = configs.get(model) ?? new Map()
+  configs.set(model, known)
   return known
 }
 

@@ -117,11 +117,7 @@ export function applyPlan(
 }
 
 function baseParameters(model: Module): Parameter[] {
-  const adapted = new Set(
-    holdersIn(model).flatMap(({ holder }) =>
-      holder.names().flatMap(name => holder.parametersOf(name).all),
-    ),
-  )
+  const adapted = new Set(holdersIn(model).flatMap(({ holder }) => holder.held()))
   return model.parameters().filter(parameter => !adapted.has(parameter))
 }
 

@@ -37,6 +37,10 @@ export abstract class Holder extends Module {
   abstract entries(name: string): [key: string, Parameter][]
   /** Every parameter of one of them; those that training changes. */
   abstract parametersOf(name: string): { readonly all: Parameter[]; readonly trained: Parameter[] }
+  /** Every parameter of all adapters. */
+  held(): Parameter[] {
+    return this.names().flatMap(name => this.parametersOf(name).all)
+  }
   /** Goes back to the adapters from what was computed of them in advance. */
   unmerge(): void {}
   /** Forgets an adapter; its parameters are the caller's to dispose of. */

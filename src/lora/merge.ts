@@ -153,9 +153,7 @@ function unloadHolders(
  */
 export function mergeAndUnload(model: Module, options: MergeAndUnloadOptions = {}): Module {
   let result = model
-  const held = holdersIn(model).flatMap(({ holder }) =>
-    holder.names().flatMap(name => holder.parametersOf(name).all),
-  )
+  const held = holdersIn(model).flatMap(({ holder }) => holder.held())
   const before = [...model.parameters(), ...held]
   const put = (place: string, plain: Module): void => {
     const owner = model.ownerOf(place)

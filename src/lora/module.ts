@@ -99,10 +99,8 @@ export class LoraModule<L extends Adaptable = Adaptable> extends Holder {
 
   override dispose(): void {
     this.unmerge()
-    for (const state of this.adapters.values()) {
-      for (const parameter of stateParameters(state)) {
-        parameter.dispose()
-      }
+    for (const parameter of this.held()) {
+      parameter.dispose()
     }
     super.dispose()
   }
@@ -204,11 +202,11 @@ export function rowNames(names: readonly string[] = []): string[] {
 
 /** The rows that have a name; those that follow each other as one range. */
 function rangesOf(name: string, names: readonly string[]): RowRange[] {
-  const ranges: RowRange[] = []
+  const ranges: [start: number, end: number][] = []
   names.forEach((other, row) => {
     const last = ranges.at(-1)
     if (other === name && last?.[1] === row) {
-      ranges[ranges.length - 1] = [last[0], row + 1]
+      last[1]++
     } else if (other === name) {
       ranges.push([row, row + 1])
     }

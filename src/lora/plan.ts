@@ -3,7 +3,7 @@
 import { countOf } from '../core/shape.ts'
 import { type Adaptable, isAdaptable } from '../nn/adaptable.ts'
 import type { Module } from '../nn/module.ts'
-import { plainPath } from './adapters.ts'
+import { adapterNames, plainPath } from './adapters.ts'
 import { type LoraConfig, type ResolvedConfig, resolveConfig, scalingOf } from './config.ts'
 import type { Extension, PlannedPart } from './extension.ts'
 import { Holder } from './holder.ts'
@@ -26,8 +26,10 @@ export interface PlannedLayer {
   readonly variant: Variant | undefined
   /** The factor that is not trained, if there is one. */
   readonly frozen: 'A' | 'B' | undefined
-  /** The elements of A and B, and of the bias of B if there is one. */
+  /** The elements of A and B, of the bias of B, and of what the variant adds. */
   readonly parameters: number
+  /** How many of them training leaves as they are. */
+  readonly untrained: number
 }
 
 export interface Plan {
@@ -124,13 +126,10 @@ function unmatchedTargets(
   linears: readonly Candidate[],
 ): string[] {
   const names = linears.map(({ path }) => lastName(path))
-  const list = typeof targets === 'string' ? [targets] : targets
-  const matches = (target: string): boolean =>
-    candidates.some(({ path }) =>
-      matchesTarget('targetModules', path, typeof targets === 'string' ? target : [target]),
-    )
+  const list = typeof targets === 'string' ? [targets] : targets.map(name => [name])
   return list
-    .filter(target => !matches(target))
+    .filter(target => !candidates.some(({ path }) => matchesTarget('targetModules', path, target)))
+    .map(String)
     .map(target => {
       const near = nearMisses(target, names)
       const known = [...new Set(names)].slice(0, 12).join(', ')
@@ -148,7 +147,10 @@ function plannedLayer(
   const r = patternValue('rankPattern', path, config.rankPattern) ?? config.r
   const loraAlpha = patternValue('alphaPattern', path, config.alphaPattern) ?? config.loraAlpha
   const base = baseOf(layer)
-  const { A, B } = base.factorShapes(r)
+  const shapes = base.factorShapes(r)
+  const variant = extensions.map(extension => extension.variant?.(config)).find(Boolean)
+  const frozen = extensions.map(extension => extension.frozen?.(config)).find(Boolean)
+  const own = Object.values({ ...shapes, ...variant?.extraShapes?.(base) })
   return {
     path,
     place,
@@ -157,9 +159,10 @@ function plannedLayer(
     r,
     loraAlpha,
     scaling: scalingOf(r, loraAlpha, config.useRslora),
-    variant: extensions.map(extension => extension.variant?.(config)).find(Boolean),
-    frozen: extensions.map(extension => extension.frozen?.(config)).find(Boolean),
-    parameters: countOf(A) + countOf(B) + (config.loraBias ? layer.outFeatures : 0),
+    variant,
+    frozen,
+    parameters: sum(own.map(countOf)) + (config.loraBias ? layer.outFeatures : 0),
+    untrained: frozen ? countOf(shapes[frozen]) : 0,
   }
 }
 
@@ -167,7 +170,7 @@ function plannedLayer(
 function layerProblems(
   planned: PlannedLayer,
   config: ResolvedConfig,
-  { adapterName = 'default', anyRank, extensions = [] }: PlanOptions,
+  { anyRank, extensions = [] }: PlanOptions,
 ): string[] {
   const { layer, r, scaling, variant } = planned
   const base = baseOf(layer)
@@ -180,12 +183,8 @@ function layerProblems(
   const least = Math.min(inFeatures, outFeatures)
   if (r > least && !anyRank) {
     reasons.push(
-      `is [${outFeatures}, ${inFeatures}], so a rank of ${r} is larger than the layer itself ` +
-        `(choose r of at most ${least})`,
+      `is [${outFeatures}, ${inFeatures}], too small for rank ${r} (choose r of at most ${least})`,
     )
-  }
-  if (layer instanceof LoraModule && layer.adapters.has(adapterName)) {
-    reasons.push(`has an adapter "${adapterName}" already (deleteAdapter, or rename)`)
   }
   return reasons.filter(Boolean).map(reason => `"${planned.path}" ${reason}`)
 }
@@ -206,8 +205,8 @@ function selectLayers(
   )
 }
 
-function totalParameters(model: Module): number {
-  return model.parameters().reduce((sum, parameter) => sum + parameter.size, 0)
+function sum(counts: readonly number[]): number {
+  return counts.reduce((total, count) => total + count, 0)
 }
 
 /**
@@ -234,6 +233,9 @@ export function plan(model: Module, config: LoraConfig = {}, options: PlanOption
     ? candidates.slice(0, 1)
     : selectLayers(resolved, targets ?? [], candidates, extensions)
   const problems = alone ? [] : unmatchedTargets(targets ?? [], candidates, linears)
+  if (adapterNames(model).includes(adapterName)) {
+    problems.push(`it has an adapter "${adapterName}" already (deleteAdapter, or rename)`)
+  }
   const layers: PlannedLayer[] = []
   for (const candidate of selected) {
     const { path, module } = candidate
@@ -253,7 +255,7 @@ export function plan(model: Module, config: LoraConfig = {}, options: PlanOption
   if (layers.length + parts.length + problems.length === 0) {
     problems.push('no layer is left to adapt (all excluded?)')
   }
-  const trainable = [...layers, ...parts].reduce((sum, { parameters }) => sum + parameters, 0)
+  const added = sum([...layers, ...parts].map(({ parameters }) => parameters))
   return {
     config: resolved,
     adapterName,
@@ -261,7 +263,7 @@ export function plan(model: Module, config: LoraConfig = {}, options: PlanOption
     layers,
     parts,
     problems,
-    trainable,
-    total: totalParameters(model) + trainable,
+    trainable: added - sum(layers.map(({ untrained }) => untrained)),
+    total: sum(model.parameters().map(({ size }) => size)) + added,
   }
 }

@@ -188,7 +188,7 @@ describe('options that cannot be used', () => {
   })
 
   it('ask for a rank larger than the layer', async () => {
-    expectRefusal(await finetune('--r', '64'), 'a rank of 64 is larger than the layer itself')
+    expectRefusal(await finetune('--r', '64'), 'too small for rank 64')
   })
 
   it('ask for more memory than there is', async () => {

@@ -1,9 +1,10 @@
-import { Linear, LowrankError, manualSeed, tensor } from 'lowrank'
+import { Linear, LowrankError, manualSeed, type Parameter, tensor } from 'lowrank'
 import {
   adapterNames,
   attach,
   deleteAdapter,
   disableAdapters,
+  type LoraConfig,
   LoraModule,
   loraLayers,
   plan,
@@ -130,6 +131,23 @@ describe('plan', () => {
     expect(loraLayers(model)).toEqual([])
   })
 
+  it.each<[string, LoraConfig, number]>([
+    ['plain', {}, 20],
+    ['a bias of B', { loraBias: true }, 24],
+    ['DoRA', { useDora: true }, 24],
+    ['LoRA-FA', { useLoraFa: true }, 8],
+    ['MiCA', { initLoraWeights: 'mica' }, 12],
+  ])('counts what training changes: %s', (_, options, count) => {
+    const config = { r: 2, ...options }
+    const { trainable, total } = plan(new Linear(6, 4), config)
+    const sizeOf = (parameters: readonly Parameter[]): number =>
+      parameters.reduce((sum, { size }) => sum + size, 0)
+    const layer = attach(new Linear(6, 4), config)
+    expect(trainable).toBe(count)
+    expect(sizeOf(layer.trainable())).toBe(count)
+    expect(total).toBe(sizeOf(layer.parameters()))
+  })
+
   it('lists every mistake of the configuration at once', () => {
     const message = messageOf(() =>
       plan(new Linear(4, 4), { r: 0, loraDropout: 1, rankPattern: { q: 1.5 }, typo: 1 } as object),
@@ -190,8 +208,12 @@ describe('attach', () => {
   })
 
   it('refuses a second adapter of the same name', () => {
-    const model = attach(tinyLlama(), { r: 2 })
-    expect(messageOf(() => attach(model, { r: 2 }))).toContain('has an adapter "default" already')
+    const model = attach(tinyLlama(), { r: 2, targetModules: ['q_proj'] })
+    for (const targetModules of [['q_proj'], ['v_proj']]) {
+      const message = messageOf(() => attach(model, { r: 2, targetModules }))
+      expect(message).toContain('has an adapter "default" already')
+    }
+    expect(loraLayers(model).length).toBe(2)
   })
 })
 

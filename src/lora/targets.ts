@@ -59,6 +59,16 @@ export function exactPattern(path: string): string {
   return `^${escaped(path)}`
 }
 
+type Choice = 'excludeModules' | 'layersToTransform' | 'layersPattern' | 'targetParameters'
+
+/** The options beside targets that choose layers, left out. */
+export const NO_CHOICE: Readonly<Record<Choice, undefined>> = {
+  excludeModules: undefined,
+  layersToTransform: undefined,
+  layersPattern: undefined,
+  targetParameters: undefined,
+}
+
 /** Options that mean these of all paths and no other: a list, or a pattern where its names would mean more. */
 export function exactChoice(
   paths: readonly string[],
@@ -68,14 +78,6 @@ export function exactChoice(
   const more = meant.size > new Set(paths).size
   return { ...NO_CHOICE, targetModules: more ? paths.map(escaped).join('|') : paths }
 }
-
-/** The options beside targets that choose layers. */
-const NO_CHOICE = {
-  excludeModules: undefined,
-  layersToTransform: undefined,
-  layersPattern: undefined,
-  targetParameters: undefined,
-} as const
 
 function isSuffix(path: string, name: string): boolean {
   return path === name || path.endsWith(`.${name}`)

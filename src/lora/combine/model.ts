@@ -6,7 +6,7 @@
 import { LowrankError, throwAll } from '../../core/errors.ts'
 import type { ByteSource, Directory, WriteOptions } from '../../io/source.ts'
 import type { Module } from '../../nn/module.ts'
-import { adapterConfigs, adapterNames, loraLayers } from '../adapters.ts'
+import { adapterConfigs, adapterNames, loraLayers, plainPath } from '../adapters.ts'
 import { applyPlan } from '../attach.ts'
 import type { LoraConfig, ResolvedConfig } from '../config.ts'
 import { EXTENSIONS } from '../extensions.ts'
@@ -14,13 +14,15 @@ import {
   type AdapterFile,
   type FileLayer,
   type FileTensor,
+  type Json,
   mutatedBase,
   readAdapterFile,
   writeAdapterFile,
 } from '../files/adapter_file.ts'
 import { checkAdapters, type LoraModule } from '../module.ts'
-import { plan } from '../plan.ts'
+import { type Plan, plan } from '../plan.ts'
 import type { LoraState } from '../state.ts'
+import { exactChoice, NO_CHOICE } from '../targets.ts'
 import type { CombineOptions } from './options.ts'
 import { combineWhole, type LayerFactors, type WholeAdapter } from './whole.ts'
 
@@ -49,9 +51,11 @@ const BESIDE = ['modulesToSave', 'trainableTokenIndices', 'targetParameters'] as
 
 function configProblems(name: string, config: ResolvedConfig): string[] {
   const options = config as unknown as Readonly<Record<string, unknown>>
-  return BESIDE.filter(option => Object.keys(options[option] ?? {}).length > 0).map(
-    option => `"${name}" has ${option}, which cannot be combined`,
-  )
+  const beside: string[] = BESIDE.filter(option => Object.keys(options[option] ?? {}).length > 0)
+  if ((config.bias ?? 'none') !== 'none') {
+    beside.push(`bias '${config.bias}'`)
+  }
+  return beside.map(option => `"${name}" has ${option}, which cannot be combined`)
 }
 
 async function wholeAdapter(model: Module, name: string): Promise<WholeAdapter> {
@@ -129,13 +133,33 @@ export async function combine(
     r: result.r,
     loraAlpha: result.r,
     useRslora: result.useRslora,
+    ...NO_CHOICE,
     targetModules: result.targetModules,
-    excludeModules: undefined,
     rankPattern: {},
     alphaPattern: {},
     initLoraWeights: true,
   }
   addAdapter(model, config, adapterName, result)
+}
+
+/** A plan for these layers and no other, by the targets that are there, or by the layers' paths. */
+function exactPlan(
+  model: Module,
+  config: LoraConfig,
+  adapterName: string,
+  paths: readonly string[],
+): Plan {
+  const options = { adapterName, anyRank: true, extensions: EXTENSIONS }
+  const first = plan(model, config, options)
+  const meant = first.layers.map(({ path }) => path)
+  if (meant.length === paths.length && meant.every(path => paths.includes(path))) {
+    return first
+  }
+  const known = [...model.namedModules()].map(([place]) => plainPath(place))
+  const made = plan(model, { ...config, ...exactChoice(paths, known) }, options)
+  const lost = paths.filter(path => !made.layers.some(layer => layer.path === path))
+  const problems = lost.map(path => `"${path}" cannot take the adapter`)
+  return { ...made, problems: [...made.problems, ...problems] }
 }
 
 /** Puts factors on the layers that they are for; the default adapter stays what it was. */
@@ -145,13 +169,8 @@ function addAdapter(
   adapterName: string,
   { layers }: WholeAdapter,
 ): void {
-  const made = plan(model, config, { adapterName, anyRank: true, extensions: EXTENSIONS })
-  const own = made.layers.filter(({ path }) => layers.has(path))
-  applyPlan(
-    model,
-    { ...made, layers: own, problems: [] },
-    ({ path }) => layers.get(path) as LayerFactors,
-  )
+  const made = exactPlan(model, config, adapterName, [...layers.keys()])
+  applyPlan(model, made, ({ path }) => layers.get(path) as LayerFactors)
   for (const { layer } of loraLayers(model)) {
     const state = layer.adapters.get(adapterName)
     state?.A.freeze()
@@ -171,8 +190,27 @@ function fileProblems({ label, config, layers, others }: AdapterFile): string[] 
   if (whole.length > 0) {
     problems.push(`${label}: ${whole.length} tensors are no low-rank update (${whole[0]})`)
   }
+  if ((config.bias ?? 'none') !== 'none') {
+    problems.push(`${label}: biases of the base cannot be combined`)
+  }
   const mutated = mutatedBase(config)
   return mutated ? [...problems, `${label}: ${mutated}`] : problems
+}
+
+/** Options that choose among the layers that targets mean, as files have them. */
+const CHOICES = ['exclude_modules', 'layers_to_transform', 'layers_pattern', 'target_parameters']
+
+/** The targets of the result: those that are combined, or paths where something chose among them. */
+function targetsOf(files: readonly AdapterFile[], { layers, targetModules }: WholeAdapter): Json {
+  const isChosen = files.some(({ config }) => CHOICES.some(name => hasAny(config[name])))
+  const paths = [...layers.keys()]
+  const targets = isChosen ? exactChoice(paths, paths).targetModules : targetModules
+  const none = CHOICES.filter(name => files.some(({ config }) => name in config))
+  return { ...Object.fromEntries(none.map(name => [name, null])), target_modules: targets }
+}
+
+function hasAny(option: unknown): boolean {
+  return typeof option === 'number' || Object.keys(option ?? {}).length > 0
 }
 
 function fileFactors({ A, B, r, scaling }: FileLayer): LayerFactors {
@@ -230,15 +268,15 @@ export async function combineFiles(
   }
   throwAll('config', WHERE, files.flatMap(fileProblems))
   const adapters = files.map((file, i) => wholeFile(file, `${i + 1}`))
-  const { r, useRslora, targetModules, layers } = combineWhole('combined', adapters, options)
+  const result = combineWhole('combined', adapters, options)
+  const { r, useRslora, layers } = result
   const shapes = new Map(files.flatMap(file => file.layers.map(layer => [layer.path, layer])))
   const config = {
     ...files[0].config,
     r,
     lora_alpha: r,
     use_rslora: useRslora,
-    target_modules: targetModules,
-    exclude_modules: null,
+    ...targetsOf(files, result),
     rank_pattern: {},
     alpha_pattern: {},
     init_lora_weights: true,

@@ -1,18 +1,20 @@
 // Adapters combined on a model and in files: what the new one computes, what is left alone, and what
 // is refused before anything changes.
 
-import { Linear, tensor } from 'lowrank'
+import { Linear, manualSeed, tensor } from 'lowrank'
 import { memoryDirectory, readJson } from 'lowrank/io'
 import {
   adapterNames,
   attach,
   combine,
   combineFiles,
+  type LoraConfig,
   load,
   loraLayers,
   saveAdapter,
   setAdapter,
 } from 'lowrank/lora'
+import type { CausalLM } from 'lowrank/models'
 import { describe, expect, it } from 'vitest'
 import { Random } from '../../../src/core/rng.ts'
 import { scaledError } from '../../support/fixture.ts'
@@ -78,6 +80,62 @@ describe('combine on a model', () => {
     await combine(model, ['a', 'b'], { adapterName: 'ab', combinationType: 'linear' })
     const adapted = loraLayers(model).filter(({ layer }) => layer.adapters.has('ab'))
     expect(adapted.length).toBe(4)
+  })
+
+  describe.each([
+    ['blocks of their own', { layersToTransform: [0] }, { layersToTransform: [1] }],
+    ['excluded layers', { excludeModules: ['layers.0.self_attn.q_proj'] }, {}],
+    ['excluded in one list', {}, { excludeModules: '.*layers.0.*' }],
+    ['patterns', { targetModules: '.*0.*q_proj' }, { targetModules: '.*1.*v_proj' }],
+  ] satisfies [string, LoraConfig, LoraConfig][])('of adapters with %s', (_, first, second) => {
+    const config = { r: 2, targetModules: ['q_proj'], initLoraWeights: false }
+    const plain = (): CausalLM => {
+      manualSeed(1)
+      return tinyLlama()
+    }
+    const combined = async (): Promise<CausalLM> => {
+      const model = plain()
+      attach(model, { ...config, ...first }, { adapterName: 'a' })
+      attach(model, { ...config, ...second }, { adapterName: 'b' })
+      await combine(model, ['a', 'b'], { adapterName: 'ab', combinationType: 'cat' })
+      return model
+    }
+    const pathsOf = (model: CausalLM, names: readonly string[]): string[] =>
+      loraLayers(model)
+        .filter(({ layer }) => names.some(name => layer.adapters.has(name)))
+        .map(({ path }) => path)
+    const ids = tensor([3, 7, 1, 9], [1, 4], { dtype: 'int32' })
+
+    it('has the layers of both, and is read again', async () => {
+      const model = await combined()
+      expect(pathsOf(model, ['ab'])).toEqual(pathsOf(model, ['a', 'b']))
+      const files = memoryDirectory()
+      await saveAdapter(model, files, { adapterName: 'ab' })
+      const again = await load(plain(), files)
+      const want = model.forward(ids, { adapter: 'ab' }).dataSync()
+      expect(again.forward(ids).dataSync()).toEqual(want)
+    })
+
+    it('is read from files', async () => {
+      const model = await combined()
+      const files = ['a', 'b'].map(() => memoryDirectory())
+      await saveAdapter(model, files[0], { adapterName: 'a' })
+      await saveAdapter(model, files[1], { adapterName: 'b' })
+      const out = memoryDirectory()
+      await combineFiles(files, out, { combinationType: 'cat' })
+      const again = await load(plain(), out)
+      const want = model.forward(ids, { adapter: 'ab' }).dataSync()
+      expect(again.forward(ids).dataSync()).toEqual(want)
+    })
+  })
+
+  it('refuses biases of the base, also where no layer has one', async () => {
+    const { layer } = layerWithTwo()
+    attach(layer, { r: 2, bias: 'all' }, { adapterName: 'c' })
+    const run = combine(layer, ['a', 'c'], { adapterName: 'ac' })
+    await expect(run).rejects.toThrow(`"c" has bias 'all'`)
+    const { files } = await savedAdapter({ bias: 'all' })
+    await expect(combineFiles([files], memoryDirectory())).rejects.toThrow('biases of the base')
   })
 
   it('refuses names that are unknown or taken, and what it would lose', async () => {

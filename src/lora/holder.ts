@@ -45,6 +45,8 @@ export abstract class Holder extends Module {
   unmerge(): void {}
   /** Forgets an adapter; its parameters are the caller's to dispose of. */
   abstract remove(name: string): void
+  /** Runs `fn` with what some adapters, or the active ones, put in the place of the module's own. */
+  during?<T>(names: readonly string[] | undefined, fn: () => T): T
   /**
    * The ordinary module with what an adapter has here for good, if there is more to it than a merged
    * layer. There is no other holder inside any more.

@@ -36,17 +36,26 @@ function mergeAll(
   selection: AdapterSelection,
   { dtype, inPlace }: { dtype?: DType; inPlace?: boolean } = {},
 ): Merged[] {
-  checkModel('lora.merge', model, namesOf(selection) ?? [])
-  return loraLayers(model).map(({ path, layer: holder }) => {
-    const states = holder.states(selection)
-    const parts = mergedParts(holder, states)
-    const isIdle = inPlace && states.length === 0 && dtype === undefined
-    const layer = isIdle ? holder.base : layerOf(holder.base, parts, dtype)
-    const before = holder.base.weight
-    const { weight } = layer
-    const rounding = isHalf(weight.dtype) ? lostShare(before, parts.weight, weight) : 0
-    return { path, dtype: weight.dtype, rounding, holder, layer }
-  })
+  const names = namesOf(selection)
+  checkModel('lora.merge', model, names ?? [])
+  const merge = (): Merged[] =>
+    loraLayers(model).map(({ path, layer: holder }) => {
+      const states = holder.states(selection)
+      const parts = mergedParts(holder, states)
+      const isIdle = inPlace && states.length === 0 && dtype === undefined
+      const layer = isIdle ? holder.base : layerOf(holder.base, parts, dtype)
+      const before = holder.base.weight
+      const { weight } = layer
+      const rounding = isHalf(weight.dtype) ? lostShare(before, parts.weight, weight) : 0
+      return { path, dtype: weight.dtype, rounding, holder, layer }
+    })
+  // Updates are added to the version of a layer that is saved whole.
+  return holdersIn(model).reduce<() => Merged[]>(
+    (next, { holder }) =>
+      () =>
+        holder.during?.(names, next) ?? next(),
+    merge,
+  )()
 }
 
 /** ‖rounded − exact‖ / ‖exact − base‖; 0 where nothing was added. */

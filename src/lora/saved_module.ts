@@ -161,13 +161,19 @@ export class SavedModule extends Holder {
     )
   }
 
+  override during<T>(names: readonly string[] | undefined, fn: () => T): T {
+    const name = (names ?? this.active).findLast(name => this.versions.has(name))
+    return name === undefined
+      ? fn()
+      : whileStanding({ places: this.#places, parameters: this.#version(name).parameters }, fn)
+  }
+
   /** The module with an adapter's parameters for good. */
   override unloaded(name: string | undefined, unloading: Unloading): Module {
     const version = name === undefined ? undefined : this.versions.get(name)
-    // What was merged is another layer than the one that stood here before.
-    const places = placesIn(this.original_module)
+    // A merged layer has been made of the version already and is not found at these places.
     for (const [path, parameter] of version?.parameters ?? []) {
-      const [owner, name] = places.get(path) as Place
+      const [owner, name] = this.#places.get(path) as Place
       const dtype = unloading.dtype ?? owner[name].dtype
       owner[name] = madeOnce(unloading, [parameter], () => frozen(parameter, dtype))
     }

@@ -97,12 +97,16 @@ const TOLERANCE = 2e-5
 
 describe('merging for good', () => {
   it.each(CASES)('keeps what the model computes: $name', one => {
-    for (const i of one.adapters.keys()) {
+    const names = one.adapters.map((_, i) => `a${i}`)
+    for (const selection of [...names, names]) {
       const model = adapted(one)
-      setAdapter(model, `a${i}`)
+      setAdapter(model, selection)
       const before = valuesOf(model)
+      merge(model)
+      const where = String(selection)
+      expect(scaledError(valuesOf(model), before), where).toBeLessThanOrEqual(TOLERANCE)
       mergeAndUnload(model)
-      expect(scaledError(valuesOf(model), before), `a${i}`).toBeLessThanOrEqual(TOLERANCE)
+      expect(scaledError(valuesOf(model), before), where).toBeLessThanOrEqual(TOLERANCE)
       expect([...model.namedModules()].some(([, module]) => module instanceof Holder)).toBe(false)
       expect(model.trainable()).toEqual([])
     }

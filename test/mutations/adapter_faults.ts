@@ -7,6 +7,7 @@ const INIT = 'test/lora/init/golden.test.ts'
 const MERGE = 'test/lora/combine/golden.test.ts'
 const COMBINE = 'test/lora/combine/combine.test.ts'
 const GGUF = 'test/lora/files/gguf.test.ts'
+const DORA = 'test/lora/dora.test.ts'
 const MLX = 'test/lora/files/mlx.test.ts'
 
 export const ADAPTER_FAULTS: readonly Fault[] = [
@@ -153,5 +154,45 @@ export const ADAPTER_FAULTS: readonly Fault[] = [
     replace: 'return [own]',
     testFile: 'test/analysis/subspace.test.ts',
     test: 'are measured with their start taken off',
+  },
+  {
+    name: 'DoRA keeps the norm of before training',
+    file: 'src/lora/variants/dora.ts',
+    find: '    knownNorms.delete(state)\n',
+    replace: '',
+    testFile: DORA,
+    test: 'is that of the adapter as it is then',
+  },
+  {
+    name: 'DoRA takes a norm that has cancelled',
+    file: 'src/lora/variants/dora.ts',
+    find: 'squared[row] * 16 < terms',
+    replace: 'squared[row] * terms < 0',
+    testFile: DORA,
+    test: 'is within its bound where 0.999 of the weight is taken away',
+  },
+  {
+    name: 'what was merged hides another adapter',
+    file: 'src/lora/adapters.ts',
+    find: '    const own = holder.names()\n    holder.unmerge()\n',
+    replace: '    const own = holder.names()\n',
+    testFile: 'test/lora/merge.test.ts',
+    test: 'makes way for every change of the adapters',
+  },
+  {
+    name: 'what is merged leaves the version of a whole module out',
+    file: 'src/lora/merge.ts',
+    find: 'holder.during?.(names, next) ?? next()',
+    replace: 'void holder ?? next()',
+    testFile: 'test/lora/unload.test.ts',
+    test: 'keeps what the model computes',
+  },
+  {
+    name: 'a plan counts factors that stay',
+    file: 'src/lora/plan.ts',
+    find: 'frozen ? countOf(shapes[frozen]) : 0',
+    replace: '0',
+    testFile: 'test/lora/attach.test.ts',
+    test: 'counts what training changes: LoRA-FA',
   },
 ]

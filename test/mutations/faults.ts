@@ -178,8 +178,8 @@ export const FAULTS: readonly Fault[] = [
   {
     name: 'B does not start at zero',
     file: 'src/lora/init/default.ts',
-    find: 'new Float32Array(outFeatures * r)',
-    replace: 'new Float32Array(outFeatures * r).fill(0.01)',
+    find: 'new Float32Array(sizeB)',
+    replace: 'new Float32Array(sizeB).fill(0.01)',
     testFile: ATTACH,
     test: 'freezes the base and starts as the identity',
   },

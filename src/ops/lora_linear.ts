@@ -63,6 +63,9 @@ function updatesOf(
     const [A, B, bias] = inputs.slice(at, at + PER_UPDATE) as [Tensor, Tensor, Tensor | undefined]
     const { R } = dims('loraLinear: A', A, 'R I', { I })
     dims('loraLinear: B', B, 'O R', { O, R })
+    if (bias) {
+      dims('loraLinear: bias', bias, 'O', { O })
+    }
     return { ...update, A, B, bias }
   })
 }

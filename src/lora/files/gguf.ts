@@ -122,8 +122,14 @@ function layerTensors(
   ]
 }
 
+/** Whether every row comes from another one, as it does where heads divide the rows. */
+function isOrder(order: RowOrder, rows: number): boolean {
+  const sources = new Set(Array.from({ length: rows }, (_, i) => order(i)))
+  return sources.size === rows && [...sources].every(i => Number.isInteger(i) && i >= 0 && i < rows)
+}
+
 function layerProblems(
-  { path, A }: FileLayer,
+  { path, A, B }: FileLayer,
   architecture: GgufArchitecture,
   base: Json,
 ): string[] {
@@ -133,6 +139,15 @@ function layerProblems(
   const name = ggufName(architecture, path)
   if (!name) {
     return [`"${path}" has no name in ${architecture.name}`]
+  }
+  const sizes = headSizes(base)
+  const [rows] = B.shape
+  const order = architecture.rowOrder?.(name.short, rows, sizes)
+  if (order && !isOrder(order, rows)) {
+    return [
+      `"${path}" has ${rows} rows, which ${sizes.heads} heads (${sizes.keyHeads} of keys) do not divide ` +
+        '(is this the config.json of its base?)',
+    ]
   }
   return name.short === 'output' && base.tie_word_embeddings === true
     ? [`"${path}" is tied to the embedding, so that GGUF has no output layer (adapt the embedding)`]

@@ -106,11 +106,15 @@ export function activate(model: Module, names: readonly string[]): void {
   }
 }
 
-/** Modules that two of the adapters want for themselves. */
+/** Modules that two of the adapters want for themselves, or one of them and another a part. */
 function clashes(holders: readonly PlacedHolder[], names: readonly string[]): string[] {
-  return holders.flatMap(({ path, holder }) => {
-    const own = names.filter(name => holder.names().includes(name))
-    return holder.exclusive && own.length > 1
+  const exclusive = holders.filter(({ holder }) => holder.exclusive)
+  return exclusive.flatMap(({ path, holder }) => {
+    const all = exclusive
+      .filter(other => other.holder === holder || other.path.startsWith(`${path}.`))
+      .flatMap(other => other.holder.names())
+    const own = names.filter(name => all.includes(name))
+    return own.length > 1 && own.some(name => holder.names().includes(name))
       ? `"${path}" has a version of its own in each of ${own.join(', ')} (choose one of them)`
       : []
   })

@@ -50,7 +50,7 @@ function mergeAll(
       return { path, dtype: weight.dtype, rounding, holder, layer }
     })
   // Updates are added to the version of a layer that is saved whole.
-  return holdersIn(model).reduce<() => Merged[]>(
+  return holdersIn(model).reduceRight<() => Merged[]>(
     (next, { holder }) =>
       () =>
         holder.during?.(names, next) ?? next(),

@@ -28,10 +28,12 @@ type Slots = Record<string, Parameter>
 /** Where a parameter is: a property of the module that owns it. */
 type Place = readonly [owner: Slots, name: string]
 
-/** The places of a module's parameters by path, which stay when adapters put wrappers below. */
+/** The places of a module's parameters by plain path, which stay when adapters put wrappers below. */
 function placesIn(module: Module): Map<string, Place> {
   return new Map(
-    [...module.namedParameters()].map(([path]) => [path, module.ownerOf(path) as unknown as Place]),
+    [...module.namedParameters()].map(([path]) => {
+      return [plainPath(path), module.ownerOf(path) as unknown as Place]
+    }),
   )
 }
 

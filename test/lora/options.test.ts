@@ -219,6 +219,19 @@ describe('options', () => {
     expect(() => plainAttach(new Linear(4, 4), { taskType: 'SEQ_CLS' })).toThrow('taskType')
   })
 
+  it('are problems where one is a part of another', () => {
+    const problemsOf = (config: LoraConfig): readonly string[] =>
+      plan(plainModel(), { r: 2, targetModules: ['q_proj'], ...config }).problems
+    expect(problemsOf({ modulesToSave: ['mlp', 'down_proj'] })).toContain(
+      'modulesToSave: "model.layers.0.mlp.down_proj" is a part of "model.layers.0.mlp" ' +
+        '(save one of them)',
+    )
+    const whole = { modulesToSave: ['embed_tokens'], trainableTokenIndices: [1] }
+    expect(problemsOf(whole)).toEqual([
+      'trainableTokenIndices: "model.embed_tokens" is trained whole already (modulesToSave)',
+    ])
+  })
+
   it('count what they train', () => {
     const model = plainModel()
     const config = { r: 2, targetModules: ['q_proj'], modulesToSave: ['lm_head'] }

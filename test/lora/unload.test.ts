@@ -31,6 +31,8 @@ interface Case {
   /** Adapters in their order; the last one is unloaded. */
   readonly adapters: readonly LoraConfig[]
   readonly model?: object
+  /** Whether only one of them can be active. */
+  readonly apart?: boolean
 }
 
 const plain: LoraConfig = { r: 2, loraAlpha: 6, initLoraWeights: false }
@@ -66,6 +68,21 @@ const CASES: readonly Case[] = [
     ],
   },
   {
+    name: 'a block that held updates of another adapter',
+    adapters: [
+      { ...plain, targetModules: ['down_proj'] },
+      { ...plain, modulesToSave: ['mlp'] },
+    ],
+  },
+  {
+    name: 'a layer of a block that another adapter saves',
+    apart: true,
+    adapters: [
+      { ...plain, modulesToSave: ['mlp'] },
+      { ...plain, modulesToSave: ['down_proj'] },
+    ],
+  },
+  {
     name: 'a block that another adapter has updates in',
     adapters: [
       { ...plain, modulesToSave: ['mlp'] },
@@ -98,7 +115,7 @@ const TOLERANCE = 2e-5
 describe('merging for good', () => {
   it.each(CASES)('keeps what the model computes: $name', one => {
     const names = one.adapters.map((_, i) => `a${i}`)
-    for (const selection of [...names, names]) {
+    for (const selection of one.apart ? names : [...names, names]) {
       const model = adapted(one)
       setAdapter(model, selection)
       const before = valuesOf(model)
@@ -110,6 +127,13 @@ describe('merging for good', () => {
       expect([...model.namedModules()].some(([, module]) => module instanceof Holder)).toBe(false)
       expect(model.trainable()).toEqual([])
     }
+  })
+
+  it('is for one of two adapters that save a module and a part of it', () => {
+    const model = adapted(CASES.find(({ apart }) => apart) as Case)
+    expect(() => setAdapter(model, ['a0', 'a1'])).toThrow(
+      '"model.layers.0.mlp" has a version of its own in each of a0, a1 (choose one of them)',
+    )
   })
 
   it('keeps layers shared that nothing was added to', () => {

@@ -9,7 +9,7 @@ import { LoraModule } from '../module.ts'
 import { baseOf, type PlannedLayer } from '../plan.ts'
 import { copied, giveOwn, saveVersion } from '../saved_module.ts'
 import { fileKey } from '../state.ts'
-import { savedNames } from './modules.ts'
+import { isSaved, savedNames } from './modules.ts'
 
 /** The option that trains biases. */
 export interface BiasConfig {
@@ -55,7 +55,7 @@ function otherParts({ config, candidates, layers }: PartsRequest): PlannedPart[]
   const saved = savedNames(config)
   return candidates.flatMap(({ path, module }) => {
     const bias = biasOf(module instanceof LoraModule ? module.base : module)
-    const taken = adapted.has(path) || saved.some(name => path.endsWith(name))
+    const taken = adapted.has(path) || isSaved(path, saved)
     return bias && path !== '' && !taken ? otherPart(path, bias) : []
   })
 }

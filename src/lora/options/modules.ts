@@ -6,6 +6,7 @@
 import type { Parameter } from '../../core/parameter.ts'
 import type { Shape } from '../../core/shape.ts'
 import type { Module } from '../../nn/module.ts'
+import { holdersIn, plainPath } from '../adapters.ts'
 import { isFlag, isNames, type LoraConfig } from '../config.ts'
 import type { Extension, PartsRequest, PlannedPart } from '../extension.ts'
 import { LoraModule } from '../module.ts'
@@ -41,10 +42,31 @@ function isInside(path: string, names: readonly string[]): boolean {
   return names.some(name => new RegExp(`(^|\\.)${name.replaceAll('.', '\\.')}($|\\.)`).test(path))
 }
 
-/** The parameters of a module by path, without those of adapters. */
+/** Whether a path is that of a saved module, or inside of one: ends of names count, as for PEFT. */
+export function isSaved(path: string, names: readonly string[]): boolean {
+  return path.split('.').some((_, i, parts) => {
+    const outer = parts.slice(0, i + 1).join('.')
+    return names.some(name => outer.endsWith(name))
+  })
+}
+
+/** The parameters of a module by path, as if there were no adapters below. */
 function ownParameters(module: Module): Map<string, Parameter> {
   const plain = module instanceof LoraModule ? module.base : module
-  return new Map(plain.namedParameters())
+  const adapted = new Set(holdersIn(plain).flatMap(({ holder }) => holder.held()))
+  return new Map(
+    [...plain.namedParameters()]
+      .filter(([, parameter]) => !adapted.has(parameter))
+      .map(([path, parameter]) => [plainPath(path), parameter]),
+  )
+}
+
+/** Saved modules inside of others, whose parameters would be saved twice. */
+function nested(found: readonly Candidate[]): string[] {
+  return found.flatMap(({ path }) => {
+    const outer = found.find(other => path.startsWith(`${other.path}.`))
+    return outer ? `modulesToSave: "${path}" is a part of "${outer.path}" (save one of them)` : []
+  })
 }
 
 /** An output layer whose weight is that of the module at `path`. */
@@ -91,6 +113,7 @@ function parts(request: PartsRequest): PlannedPart[] {
         '(modulesToSave can; or leave it out, and the output layer stays as it is)',
     )
   }
+  problems.push(...nested(found))
   const tiedAway = (path: string): boolean =>
     path === model.outputLayer && found.some(other => tiedTo(request, other.path) === path)
   for (const name of config.modulesToSave ?? []) {

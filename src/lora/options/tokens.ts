@@ -11,6 +11,7 @@ import type { Extension, PartsRequest, PlannedPart } from '../extension.ts'
 import { placeOf, plainAt } from '../saved_module.ts'
 import { fileKey } from '../state.ts'
 import { rowsOf, TOKENS_KEY, TokenModule, type Tokens } from '../token_module.ts'
+import { isSaved, savedNames } from './modules.ts'
 
 /** The option of trained tokens. */
 export interface TokensConfig {
@@ -45,12 +46,16 @@ function giveTokens(model: Module, path: string, name: string, tokens: Tokens): 
 }
 
 function tokensPart(
-  { model, problems }: PartsRequest,
+  { model, config, problems }: PartsRequest,
   [path, indices]: Wanted,
 ): PlannedPart | undefined {
   const plain = plainAt(model, path)
   if (!(plain instanceof Embedding)) {
     problems.push(`"${path}" is a ${plain.constructor.name}, which has no rows for tokens`)
+    return undefined
+  }
+  if (isSaved(path, savedNames(config))) {
+    problems.push(`trainableTokenIndices: "${path}" is trained whole already (modulesToSave)`)
     return undefined
   }
   const { numEmbeddings, embeddingDim } = plain

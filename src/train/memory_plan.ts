@@ -4,13 +4,15 @@
 import { withBackend } from '../core/backend.ts'
 import { BYTES } from '../core/dtype.ts'
 import { LowrankError } from '../core/errors.ts'
-import type { Parameter } from '../core/parameter.ts'
+import { Parameter } from '../core/parameter.ts'
+import { replayDraws } from '../core/random_state.ts'
 import { backward, step } from '../core/tape.ts'
-import { lazyStorage, tensor } from '../core/tensor.ts'
-import { adapterConfigs, loraLayers, setAdapter } from '../lora/adapters.ts'
-import { applyPlan } from '../lora/attach.ts'
-import { plan } from '../lora/plan.ts'
+import { tensor } from '../core/tensor.ts'
+import { holdersIn } from '../lora/adapters.ts'
+import { replaceAt } from '../lora/attach.ts'
+import { Holder } from '../lora/holder.ts'
 import type { CausalLM } from '../models/causal_lm.ts'
+import type { Module } from '../nn/module.ts'
 import { AdamW } from '../optim/adamw.ts'
 import { CountingBackend } from './counting_backend.ts'
 
@@ -75,28 +77,87 @@ function bytesOfAll(parameters: readonly Parameter[]): number {
   return parameters.reduce((sum, parameter) => sum + parameter.size * BYTES[parameter.dtype], 0)
 }
 
-/** A model of the same shape, dtypes and adapters on the counting backend; nothing is drawn. */
+/** A parameter of the same size on the counting backend; nothing is drawn. */
+function counted({ dtype, shape, requiresGrad }: Parameter, backend: CountingBackend): Parameter {
+  const options = { dtype, backend, requiresGrad }
+  return new Parameter(() => new Float32Array(0), shape, options)
+}
+
+/** What an adapter is, with every parameter in it replaced; those that are shared stay shared. */
+function withParameters<T>(value: T, replaced: (parameter: Parameter) => Parameter): T {
+  const inner = (part: unknown): unknown => {
+    if (part instanceof Parameter) {
+      return replaced(part)
+    }
+    if (part instanceof Map) {
+      return new Map([...part].map(([key, item]) => [key, inner(item)]))
+    }
+    const isRecord = part instanceof Object && Object.getPrototypeOf(part) === Object.prototype
+    return isRecord
+      ? Object.fromEntries(Object.entries(part).map(([key, item]) => [key, inner(item)]))
+      : part
+  }
+  return inner(value) as T
+}
+
+type HolderClass = new (module: Module, plain: Module) => Holder
+
+/** The holder with all that is in it, around `plain`. */
+function heldAround(
+  holder: Module,
+  plain: Module,
+  replaced: (parameter: Parameter) => Parameter,
+): Module {
+  if (!(holder instanceof Holder)) {
+    return plain
+  }
+  const within = 'original_module' in holder ? (holder.original_module as Module) : plain
+  const copy = new (holder.constructor as HolderClass)(heldAround(within, plain, replaced), plain)
+  copy.active = holder.active
+  for (const [name, value] of Object.entries(holder)) {
+    if (value instanceof Map) {
+      Object.assign(copy, { [name]: withParameters(value, replaced) })
+    }
+  }
+  return copy
+}
+
+/** A model of the same shape, dtypes and adapters on the counting backend. */
 function shadowOf(model: CausalLM, backend: CountingBackend): CausalLM {
   return withBackend(backend, () => {
     const shadow = model.sameShape()
-    for (const [name, config] of adapterConfigs(model)) {
-      const made = plan(shadow, config, { adapterName: name, anyRank: true })
-      const empty = new Float32Array(0)
-      applyPlan(shadow, made, () => ({ A: () => empty, B: () => empty }))
+    const copies = new Map<Parameter, Parameter>()
+    const replaced = (parameter: Parameter): Parameter => {
+      const copy = copies.get(parameter) ?? counted(parameter, backend)
+      copies.set(parameter, copy)
+      return copy
     }
-    const active = [...new Set(loraLayers(model).flatMap(({ layer }) => layer.active))]
-    if (adapterConfigs(model).size > 0) {
-      setAdapter(shadow, active)
+    const places = new Map(shadow.namedModules())
+    const outermost = new Map(
+      holdersIn(model)
+        .toReversed()
+        .map(held => [held.path, held.holder]),
+    )
+    for (const [path, holder] of outermost) {
+      const plain = places.get(path) as Module
+      replaceAt(shadow, path, heldAround(holder, plain, replaced))
     }
     const originals = model.parameters()
     shadow.parameters().forEach((parameter, i) => {
-      const { dtype, size, requiresGrad } = originals[i]
-      parameter.storage = lazyStorage(() => new Float32Array(0), size, dtype, backend)
-      parameter.storage.owner = 'persistent'
-      parameter.requiresGrad = requiresGrad
+      parameter.storage = counted(originals[i], backend).storage
+      parameter.requiresGrad = originals[i].requiresGrad
     })
     return shadow
   })
+}
+
+/** The pairs that adapters subtract, which a model does not list among its parameters. */
+function hiddenParameters(model: CausalLM): Parameter[] {
+  const listed = new Set(model.parameters())
+  const all = holdersIn(model).flatMap(({ holder }) =>
+    holder.names().flatMap(name => holder.parametersOf(name).all),
+  )
+  return [...new Set(all)].filter(parameter => !listed.has(parameter))
 }
 
 function runOneStep(model: CausalLM, { batch, tokens }: MemoryPlanOptions): void {
@@ -141,9 +202,9 @@ export function planMemory(model: CausalLM, options: MemoryPlanOptions): MemoryP
     )
   }
   const backend = new CountingBackend()
-  runOneStep(shadowOf(model, backend), options)
+  replayDraws()(() => runOneStep(shadowOf(model, backend), options))
   const trainable = bytesOfAll(model.trainable())
-  const base = bytesOfAll(model.parameters()) - trainable
+  const base = bytesOfAll([...model.parameters(), ...hiddenParameters(model)]) - trainable
   const total = backend.memory().peak
   const fixed = base + 4 * trainable
   return new MemoryPlan(options, {

@@ -12,8 +12,10 @@ import {
   trainStep,
   withBackend,
 } from 'lowrank'
+import { attach as attachAll, type LoraConfig } from 'lowrank/lora'
 import { planMemory } from 'lowrank/train'
 import { describe, expect, it } from 'vitest'
+import { nextDraw, replayDraws } from '../../src/core/random_state.ts'
 import { relu } from '../../src/ops/relu.ts'
 import { backends } from '../support/backends.ts'
 import { tinyLlama } from '../support/models.ts'
@@ -109,12 +111,30 @@ describe('on wasm', () => {
     expect(before.used - backend.memory().used).toBeGreaterThanOrEqual(4 * trained)
   })
 
-  it('the memory plan is the peak of the real step', async () => {
-    for (const targetModules of [['q_proj', 'v_proj'], 'all-linear'] as const) {
+  it.each([
+    {},
+    { targetModules: 'all-linear' },
+    { targetModules: ['embed_tokens', 'lm_head', 'q_proj'] },
+    { useDora: true },
+    { initLoraWeights: 'pissa', targetModules: 'all-linear' },
+    { modulesToSave: ['lm_head', 'norm'] },
+    { trainableTokenIndices: [3, 9] },
+    { bias: 'all' },
+    { layersToTransform: [1] },
+    { useLoraFa: true, loraDropout: 0.1 },
+    { modulesToSave: ['lm_head'], trainableTokenIndices: [1], useDora: true },
+  ] satisfies LoraConfig[])(
+    'the memory plan is the peak of the real step: %j',
+    async (config: LoraConfig) => {
       const backend = make()
-      const model = withBackend(backend, () => attach(tinyLlama(), { r: 2, targetModules }))
+      const targets = { r: 2, targetModules: ['q_proj', 'v_proj'], ...config }
+      const overrides = { attention_bias: config.bias === 'all' }
+      const model = withBackend(backend, () => attachAll(tinyLlama(overrides), targets))
+      const before = backend.memory().used
+      const next = replayDraws()(nextDraw)
       const plan = planMemory(model, { batch: 3, tokens: 20 })
-      expect(backend.memory().used).toBe(0)
+      expect(nextDraw()).toEqual(next)
+      expect(backend.memory().used).toBe(before)
       const optimizer = new AdamW(model.trainable(), { lr: 1e-3 })
       const ids = withBackend(backend, () =>
         tensor(new Int32Array(60).fill(3), [3, 20], { dtype: 'int32' }),
@@ -125,8 +145,8 @@ describe('on wasm', () => {
       expect(plan.base + plan.trainable + plan.gradients + plan.optimizer + plan.step).toBe(
         plan.total,
       )
-    }
-  })
+    },
+  )
 })
 
 describe.each(backends)('scopes on $name', ({ make }) => {

@@ -17,14 +17,15 @@ export interface GenerateArguments {
 }
 
 export async function runGenerate(args: GenerateArguments, output: Output): Promise<void> {
-  const { model, tokenizer } = await openModel(args.model, args.adapter, output)
+  const { model: path, adapter, prompt, ...options } = args
+  const { model, tokenizer } = await openModel(path, adapter, output)
   let text = ''
-  for await (const piece of generate(model, tokenizer, args.prompt, args)) {
+  for await (const piece of generate(model, tokenizer, prompt, options)) {
     text += piece
     if (!output.json) {
       process.stdout.write(piece)
     }
   }
   output.text('')
-  output.event('text', { prompt: args.prompt, text })
+  output.event('text', { prompt, text })
 }

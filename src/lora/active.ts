@@ -29,7 +29,11 @@ export function chosenAdapters(): readonly string[] | undefined {
   return around(chosen)
 }
 
-/** Runs `fn` with the given adapters in place of each layer's default. */
+/**
+ * Runs `fn` with the given adapters in place of each layer's default. A layer without one of them runs
+ * without it: which model is meant is not known here, so a name that no layer has is no error, as it is
+ * for the `adapter` of a call.
+ */
 export function withAdapter<T>(selection: AdapterSelection, fn: () => T): T {
   return runWithin(chosen, namesOf(selection) ?? around(chosen), fn)
 }

@@ -57,7 +57,8 @@ async function changeOf(
  * The change of every layer that an adapter is on, in the order of the model; of the active
  * adapters if none is named. Layers are read one after the other.
  *
- * Throws `target` for an adapter that does not exist, `numeric` on NaN or infinity.
+ * Throws `target` for an adapter that does not exist or that changes the whole weight, as DoRA does,
+ * `numeric` on NaN or infinity.
  *
  * @example
  * ```ts

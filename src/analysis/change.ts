@@ -50,7 +50,8 @@ export function ratioOf(delta: number, weight: number): number {
  * ‖s·B·A‖_F / ‖W‖_F: the change of a layer relative to the weight it is added to. Zero if no
  * adapter is active.
  *
- * Throws `target` for an adapter that the layer does not have, `numeric` on NaN or infinity.
+ * Throws `target` for an adapter that the layer does not have or that changes the whole weight, as DoRA
+ * does, `numeric` on NaN or infinity.
  *
  * @example
  * ```ts

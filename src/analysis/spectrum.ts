@@ -11,7 +11,8 @@ import { type LayerUpdate, svdOfUpdate } from './update.ts'
  * The singular values of s·B·A [O, I], descending: min(R, O, I) of them.
  *
  * Only R × R numbers are decomposed. Throws `numeric` on NaN or infinity in the adapter and
- * `argument` for an empty list of adapters.
+ * `argument` for an empty list of adapters, and `target` for variants that change the whole weight, as DoRA
+ * does.
  *
  * @example
  * ```ts

@@ -25,6 +25,14 @@ function statesOf(where: string, update: LayerUpdate): readonly LoraState[] {
   if (states.length === 0) {
     throw new LowrankError('argument', `${where}: expected at least one adapter on it, got none`)
   }
+  const whole = states.find(({ variant }) => variant?.merge)?.variant
+  if (whole) {
+    throw new LowrankError(
+      'target',
+      `${where}: expected updates s·B·A, got ${whole.name}, which changes the whole weight ` +
+        '(take the difference of mergedLayer and the base)',
+    )
+  }
   return states
 }
 

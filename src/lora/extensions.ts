@@ -13,6 +13,7 @@ import { bias } from './options/bias.ts'
 import { fused } from './options/fused.ts'
 import { layers } from './options/layers.ts'
 import { modules } from './options/modules.ts'
+import { names } from './options/names.ts'
 import { parameters } from './options/parameters.ts'
 import { tokens } from './options/tokens.ts'
 import { dora } from './variants/dora.ts'
@@ -27,6 +28,7 @@ export const EXTENSIONS: readonly Extension[] = [
   parameters,
   tokens,
   bias,
+  names,
   gaussianStart,
   pissaStart,
   oloraStart,

@@ -232,6 +232,12 @@ describe('options', () => {
     ])
   })
 
+  it.each(['__base__', 'a.b', '.'])('take no adapter called %s', name => {
+    const model = plainModel()
+    expect(() => modelOf({}, name, model)).toThrow('expected a name without dots')
+    expect(loraLayers(model)).toEqual([])
+  })
+
   it('count what they train', () => {
     const model = plainModel()
     const config = { r: 2, targetModules: ['q_proj'], modulesToSave: ['lm_head'] }

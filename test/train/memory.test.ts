@@ -34,9 +34,9 @@ async function heapUsed(): Promise<number> {
 // and go by a hundred kilobytes later. A leak shows in every stretch of steps, so the stretch that
 // grows least is held to less than 60 bytes a step.
 const WARM_UP = 3_000_000
-const STRETCHES = 4
+const STRETCHES = 6
 const PER_STRETCH = 30_000
-const STEPS = 2_000
+const STEPS = 3_000
 
 function batch(): { ids: Tensor; labels: Tensor } {
   const ids = Int32Array.from({ length: 2 * 6 }, (_, i) => (i * 7) % 40)

@@ -22,6 +22,10 @@ export interface CaseTensor {
 
 export type CaseTensors = ReadonlyMap<string, CaseTensor>
 
+/** What FAMILY/NAME.json holds: each family has fields of its own. */
+// biome-ignore lint/suspicious/noExplicitAny: checked by what runs the case
+export type CaseJson = any
+
 /** One case: what a runner is given. */
 export interface Case {
   /** `layers/dora_fresh`, `hostile/safetensors/empty`. */
@@ -29,8 +33,7 @@ export interface Case {
   readonly family: string
   /** What a runner is chosen by: `layers/linear`, `hostile/safetensors`. */
   readonly kind: string
-  // biome-ignore lint/suspicious/noExplicitAny: each family has fields of its own
-  readonly json: any
+  readonly json: CaseJson
   /** The tensors beside the JSON; none where there is no such file. */
   readonly tensors: CaseTensors
   /** The files beside the JSON: of the case's folder, else of the family. */

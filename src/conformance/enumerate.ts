@@ -4,7 +4,7 @@
 
 import { throwAll } from '../core/errors.ts'
 import { type ByteSource, parseJsonLines, readJson } from '../io/index.ts'
-import { type Case, type CaseTensors, folderOf, readTensors } from './case.ts'
+import { type Case, type CaseJson, type CaseTensors, folderOf, readTensors } from './case.ts'
 
 /** Where a case is, before it is read. */
 export interface CasePlace {
@@ -38,8 +38,7 @@ async function tensorsBeside(files: ByteSource, name: string): Promise<CaseTenso
 async function readFolder(root: ByteSource, { family, path }: CasePlace): Promise<Case> {
   const name = path.slice(0, -'/case.json'.length)
   const files = folderOf(root, name)
-  // biome-ignore lint/suspicious/noExplicitAny: each family has fields of its own
-  const json = (await readJson(files, 'case.json')) as any
+  const json = (await readJson(files, 'case.json')) as CaseJson
   const tensors = await tensorsBeside(files, 'data.safetensors')
   return { name, family, kind: `${family}/${json?.kind}`, json, tensors, files, root }
 }
@@ -47,8 +46,7 @@ async function readFolder(root: ByteSource, { family, path }: CasePlace): Promis
 async function readPair(root: ByteSource, { family, path }: CasePlace): Promise<Case> {
   const name = path.slice(0, -'.json'.length)
   const files = folderOf(root, family)
-  // biome-ignore lint/suspicious/noExplicitAny: each family has fields of its own
-  const json = (await readJson(root, path)) as any
+  const json = (await readJson(root, path)) as CaseJson
   const tensors = await tensorsBeside(root, `${name}.safetensors`)
   const kind = `${family}/${json?.kind ?? json?.case}`
   return { name, family, kind, json, tensors, files, root }

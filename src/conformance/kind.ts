@@ -3,7 +3,7 @@
 
 import type { Backend } from '../core/backend.ts'
 import type { Tensor } from '../core/tensor.ts'
-import type { Case, CaseTensor } from './case.ts'
+import type { Case, CaseJson, CaseTensor } from './case.ts'
 import { type Answered, type Check, compareTensor } from './compare.ts'
 
 /** What an implementation gives for a case: outputs under the names they are stored by. */
@@ -23,8 +23,7 @@ export interface CaseKind {
   /** The stored tensors that are answers; those that the JSON lists if absent. */
   outputs?(example: Case): readonly string[]
   /** The case's JSON without the answers in it, for other programs; whole if absent. */
-  // biome-ignore lint/suspicious/noExplicitAny: each family has fields of its own
-  question?(json: any): unknown
+  question?(json: CaseJson): unknown
 }
 
 /** A stored tensor of the case; its absence is an error of the case. */

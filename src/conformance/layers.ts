@@ -9,7 +9,7 @@ import { backward, step } from '../core/tape.ts'
 import { type Tensor, tensor } from '../core/tensor.ts'
 import { deltaWeight, EXTENSIONS, LoraModule, type LoraState, mergedLayer } from '../lora/index.ts'
 import { type Adaptable, Conv1D, Conv2d, Embedding, Linear } from '../nn/index.ts'
-import type { Case, CaseTensor } from './case.ts'
+import type { Case, CaseJson, CaseTensor } from './case.ts'
 import { type Answered, type Check, checkThat, compareTensor, scaledError } from './compare.ts'
 import {
   type Answer,
@@ -20,12 +20,9 @@ import {
   stored,
 } from './kind.ts'
 
-// biome-ignore lint/suspicious/noExplicitAny: the JSON of a case
-type Json = any
-
 type Half = 'float16' | 'bfloat16'
 
-const LAYERS: Readonly<Record<string, (layer: Json) => Adaptable>> = {
+const LAYERS: Readonly<Record<string, (layer: CaseJson) => Adaptable>> = {
   linear: ({ din, dout }) => new Linear(din, dout, { bias: false }),
   conv1d: ({ din, dout }) => new Conv1D(din, dout, { bias: false }),
   embedding: ({ rows, dim, padding_idx }) =>
@@ -59,7 +56,7 @@ function stateOf(example: Case, name: string, prefix: string): LoraState {
   const { r, lora_alpha, scaling, use_dora } = adapters[name]
   const [A, B] = factorNames(kind).map(factor => parameter(stored(example, prefix + factor)))
   const config = { useDora: use_dora }
-  const variant = EXTENSIONS.flatMap(({ variant }) => variant?.(config as Json) ?? [])[0]
+  const variant = EXTENSIONS.flatMap(({ variant }) => variant?.(config as CaseJson) ?? [])[0]
   const magnitude = optional(example, `${prefix}magnitude`)
   return {
     r,

@@ -5,12 +5,9 @@ import { LowrankError } from '../core/errors.ts'
 import { type CombineOptions, combineWhole, type WholeAdapter } from '../lora/combine/index.ts'
 import { product } from '../lora/combine/low_rank.ts'
 import type { LayerFactors } from '../lora/combine/whole.ts'
-import type { Case, CaseTensor } from './case.ts'
+import type { Case, CaseJson, CaseTensor } from './case.ts'
 import { type Answered, type Check, checkEqual, checkThat } from './compare.ts'
 import { type Answer, type CaseKind, compareOutputs, stored } from './kind.ts'
-
-// biome-ignore lint/suspicious/noExplicitAny: the JSON of a case
-type Json = any
 
 /** The factors of an adapter on one part of the model. */
 function layerOf(example: Case, adapter: string, part: string, scaling: number): LayerFactors {
@@ -44,7 +41,7 @@ function adapterOf(example: Case, name: string): WholeAdapter {
 }
 
 /** PEFT's result, so with its scale where the adapters are rank-stabilised. */
-function optionsOf(json: Json): CombineOptions {
+function optionsOf(json: CaseJson): CombineOptions {
   return {
     combinationType: json.combination_type,
     weights: json.weights,
@@ -61,7 +58,7 @@ function transposed(values: Float64Array, rows: number, cols: number): Float64Ar
 }
 
 /** ΔW in the orientation of the stored base weight. */
-function deltaOf(layer: LayerFactors, part: string, want: CaseTensor, json: Json): Answered {
+function deltaOf(layer: LayerFactors, part: string, want: CaseTensor, json: CaseJson): Answered {
   const delta = product({ ...layer, name: part, weight: 1 }, layer)
   const turned = part === 'emb' || json.fan_in_fan_out
   return {
@@ -116,7 +113,7 @@ const SIZES: Readonly<Record<string, readonly [rows: number, cols: number]>> = {
 }
 
 /** An adapter of ones, for calls whose numbers do not matter. */
-function anyAdapter(name: string, { r, alpha, targets }: Json): WholeAdapter {
+function anyAdapter(name: string, { r, alpha, targets }: CaseJson): WholeAdapter {
   const layers = PARTS.map(part => {
     const [rows, cols] = SIZES[part]
     const A = new Float64Array(r * cols).fill(1)
@@ -126,9 +123,9 @@ function anyAdapter(name: string, { r, alpha, targets }: Json): WholeAdapter {
   return { name, r, targetModules: targets ?? PARTS, useRslora: false, layers: new Map(layers) }
 }
 
-function outcomeOf(row: Json): Record<string, unknown> {
+function outcomeOf(row: CaseJson): Record<string, unknown> {
   const known = new Map(
-    Object.entries(row.adapters as Json).map(([name, json]) => [name, anyAdapter(name, json)]),
+    Object.entries(row.adapters as CaseJson).map(([name, json]) => [name, anyAdapter(name, json)]),
   )
   try {
     const chosen = (row.of as string[]).map(name => {
@@ -151,12 +148,12 @@ function outcomeOf(row: Json): Record<string, unknown> {
 }
 
 function runCalls({ json }: Case): Answer {
-  return { tensors: {}, json: { rows: (json.rows as Json[]).map(outcomeOf) } }
+  return { tensors: {}, json: { rows: (json.rows as CaseJson[]).map(outcomeOf) } }
 }
 
 function compareCalls({ json }: Case, answer: Answer): Check[] {
-  const got = (answer.json?.rows ?? []) as Json[]
-  return (json.rows as Json[]).map((row, i) => {
+  const got = (answer.json?.rows ?? []) as CaseJson[]
+  return (json.rows as CaseJson[]).map((row, i) => {
     const refused = row.outcome === 'raises' || STRICTER.includes(row.call)
     if (refused) {
       return checkThat(row.call, got[i]?.outcome === 'raises', 'expected an error, got a result')
@@ -167,7 +164,7 @@ function compareCalls({ json }: Case, answer: Answer): Check[] {
 }
 
 /** A call without what became of it. */
-function callOf({ outcome: _, type: __, message: ___, ...call }: Json): Json {
+function callOf({ outcome: _, type: __, message: ___, ...call }: CaseJson): CaseJson {
   return call
 }
 

@@ -3,6 +3,7 @@
 // are transformers': cross-entropy, binary cross-entropy for several labels at once, squared error
 // for one real value.
 
+import { dims } from '../core/dims.ts'
 import { LowrankError } from '../core/errors.ts'
 import { type Tensor, tensor } from '../core/tensor.ts'
 import { Linear } from '../nn/linear.ts'
@@ -163,6 +164,8 @@ export class TokenClassifier extends Classifier {
   }
 
   override loss(inputIds: Tensor, labels: Tensor, options: ForwardOptions = {}): Tensor {
+    const { B, T } = dims('loss: inputIds', inputIds, 'B T')
+    dims('loss: labels', labels, 'B T', { B, T })
     const logits = this.forward(inputIds, options)
     const { numLabels } = this.classes
     const rows = logits.size / numLabels

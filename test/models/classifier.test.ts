@@ -129,6 +129,12 @@ describe('the layer on top', () => {
 })
 
 describe('a token classifier', () => {
+  it('refuses labels that do not lie as the tokens', async () => {
+    const model = await loadTokenClassifier(directory('examples/house/model'), { numLabels: 4 })
+    const inputIds = ids([7, 8, 9, 7, 8, 9], [2, 3])
+    expect(() => model.loss(inputIds, ids([0, 1, 2, 3, 0, 1], [3, 2]))).toThrow('loss: labels')
+  })
+
   it('judges every token, and learns from those with a label', async () => {
     const model = await loadTokenClassifier(directory('examples/house/model'), { numLabels: 4 })
     const inputIds = ids([7, 8, 9], [1, 3])

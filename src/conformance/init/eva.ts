@@ -3,12 +3,9 @@
 // once, so that the stored ones are compared after the same further divisions.
 
 import { Eva, type LayerInputs } from '../../lora/init/eva.ts'
-import type { Case } from '../case.ts'
+import type { Case, CaseJson } from '../case.ts'
 import { type Answered, type Check, checkEqual, compareTensor } from '../compare.ts'
 import { type Answer, stored } from '../kind.ts'
-
-// biome-ignore lint/suspicious/noExplicitAny: the JSON of a case
-type Json = any
 
 function inputsOf(example: Case, batch: number): LayerInputs {
   const entries = Object.entries(example.json.layers as Record<string, string>)
@@ -56,7 +53,7 @@ export function compareEva({ json, tensors, ...example }: Case, answer: Answer):
         name,
         answer.tensors[name],
         stored({ json, tensors, ...example }, name),
-        (json as Json).tolerance.f32,
+        (json as CaseJson).tolerance.f32,
       ),
     ),
   ]

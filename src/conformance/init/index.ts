@@ -1,6 +1,6 @@
 // Cases of the family init.
 
-import type { Case } from '../case.ts'
+import type { Case, CaseJson } from '../case.ts'
 import type { CaseKind } from '../kind.ts'
 import { compareConversion, runConversion } from './conversion.ts'
 import { compareEva, runEva } from './eva.ts'
@@ -12,8 +12,12 @@ function named(pattern: RegExp): (example: Case) => string[] {
   return ({ tensors }) => [...tensors.keys()].filter(name => pattern.test(name))
 }
 
-// biome-ignore lint/suspicious/noExplicitAny: the JSON of a case
-function withoutRanks({ ranks: _, rank_pattern: __, alpha_pattern: ___, ...json }: any): unknown {
+function withoutRanks({
+  ranks: _,
+  rank_pattern: __,
+  alpha_pattern: ___,
+  ...json
+}: CaseJson): unknown {
   return { ...json, scaling: undefined, target_modules: undefined }
 }
 

@@ -5,15 +5,12 @@
 import { LowrankError } from '../../core/errors.ts'
 import type { Parameter } from '../../core/parameter.ts'
 import { attach } from '../../lora/index.ts'
-import type { Case } from '../case.ts'
+import type { Case, CaseJson } from '../case.ts'
 import { type Check, checkThat } from '../compare.ts'
 import type { Answer } from '../kind.ts'
 import { LAYERS } from './start.ts'
 
-// biome-ignore lint/suspicious/noExplicitAny: the JSON of a case
-type Json = any
-
-function shapeOf({ kind, din, dout, cin, cout, kernel, rows, dim }: Json): readonly number[] {
+function shapeOf({ kind, din, dout, cin, cout, kernel, rows, dim }: CaseJson): readonly number[] {
   switch (kind) {
     case 'linear':
       return [dout, din]
@@ -26,7 +23,7 @@ function shapeOf({ kind, din, dout, cin, cout, kernel, rows, dim }: Json): reado
   }
 }
 
-function outcomeOf(row: Json): Record<string, unknown> {
+function outcomeOf(row: CaseJson): Record<string, unknown> {
   try {
     const shape = shapeOf(row)
     const layer = LAYERS[row.kind](shape)
@@ -48,23 +45,23 @@ export function combinationOf({
   message: ___,
   shapes: ____,
   ...row
-}: Json): Json {
+}: CaseJson): CaseJson {
   const { all_zero, base_changed, forward_error, forward_change, ...combination } = row
   return combination
 }
 
 export function runRefused({ json }: Case): Answer {
-  return { tensors: {}, json: { rows: (json.rows as Json[]).map(outcomeOf) } }
+  return { tensors: {}, json: { rows: (json.rows as CaseJson[]).map(outcomeOf) } }
 }
 
 /** PEFT starts these as by default; only where that is what the name means is it taken here, too. */
-function isSurprise({ init, all_zero: zero }: Json): boolean {
+function isSurprise({ init, all_zero: zero }: CaseJson): boolean {
   return zero?.length > 0 && init !== 'gaussian'
 }
 
 export function compareRefused({ json }: Case, answer: Answer): Check[] {
-  const got = (answer.json?.rows ?? []) as Json[]
-  return (json.rows as Json[]).flatMap((row, i) => {
+  const got = (answer.json?.rows ?? []) as CaseJson[]
+  return (json.rows as CaseJson[]).flatMap((row, i) => {
     // There are no layers of float64 here.
     if (row.dtype === 'float64') {
       return []

@@ -10,12 +10,9 @@ import { EXTENSIONS } from '../../lora/index.ts'
 import { type FactorDraws, initialWeights } from '../../lora/init/index.ts'
 import { orientedWeight } from '../../lora/init/oriented.ts'
 import { type Adaptable, Conv1D, Conv2d, Embedding, Linear } from '../../nn/index.ts'
-import type { Case } from '../case.ts'
+import type { Case, CaseJson } from '../case.ts'
 import { type Answered, type Check, checkEqual, checkThat, compareTensor } from '../compare.ts'
 import { type Answer, stored, toleranceOf } from '../kind.ts'
-
-// biome-ignore lint/suspicious/noExplicitAny: the JSON of a case
-type Json = any
 
 type Make = (shape: readonly number[]) => Adaptable
 
@@ -71,7 +68,7 @@ export function runStart(example: Case, _backend: Backend): Answer {
   const { r, lora_alpha, use_rslora, init_lora_weights, kind } = example.json
   const base = layerOf(example)
   const scaling = scalingOf(r, lora_alpha, use_rslora)
-  const config = { r, loraAlpha: lora_alpha, initLoraWeights: init_lora_weights } as Json
+  const config = { r, loraAlpha: lora_alpha, initLoraWeights: init_lora_weights } as CaseJson
   const layer = { base, path: 'layer', r, scaling, seed: 1, stream: 2 }
   const initial = initialWeights(config, layer, EXTENSIONS)
   const own = matricesOf(initial)
@@ -149,7 +146,7 @@ function checkMoments(
   ]
 }
 
-function checkDistribution(name: string, values: ArrayLike<number>, wanted: Json): Check[] {
+function checkDistribution(name: string, values: ArrayLike<number>, wanted: CaseJson): Check[] {
   const got = statistics(values)
   const n = values.length
   switch (wanted.kind) {
@@ -175,7 +172,7 @@ function checkDistribution(name: string, values: ArrayLike<number>, wanted: Json
 
 function compareRandom(example: Case, answer: Answer): Check[] {
   const { distribution, delta_max_abs_bound: bound } = example.json
-  const checks = Object.entries(distribution as Json)
+  const checks = Object.entries(distribution as CaseJson)
     .filter(([name]) => name !== 'delta')
     .flatMap(([name, wanted]) => checkDistribution(name, answer.tensors[name]?.data ?? [], wanted))
   if (bound !== undefined) {

@@ -2,15 +2,14 @@
 // configuration of the case.
 
 import { readRopeConfig, ropeFrequencies } from '../../nn/rope_tables.ts'
-import type { Case } from '../case.ts'
+import type { Case, CaseJson } from '../case.ts'
 import { type Answered, type Check, checkEqual, compareTensor } from '../compare.ts'
 import { type Answer, type CaseKind, stored, toleranceOf } from '../kind.ts'
 
 function run(example: Case): Answer {
   const tensors: Record<string, Answered> = {}
   const json: Record<string, number> = {}
-  // biome-ignore lint/suspicious/noExplicitAny: parts of a config.json
-  for (const [name, table] of Object.entries<any>(example.json.tables)) {
+  for (const [name, table] of Object.entries<CaseJson>(example.json.tables)) {
     const config = readRopeConfig('case', table, table.head_dim)
     const data = ropeFrequencies(config)
     tensors[name] = { shape: [data.length], data }
@@ -22,15 +21,13 @@ function run(example: Case): Answer {
 function compare(example: Case, answer: Answer): Check[] {
   // The tables are float32, whatever computes them.
   const tolerance = toleranceOf(example, 32)
-  // biome-ignore lint/suspicious/noExplicitAny: parts of a config.json
-  return Object.entries<any>(example.json.tables).flatMap(([name, table]) => [
+  return Object.entries<CaseJson>(example.json.tables).flatMap(([name, table]) => [
     compareTensor(name, answer.tensors[name], stored(example, name), tolerance),
     checkEqual(`${name}: attention_scaling`, answer.json?.[name], table.attention_scaling),
   ])
 }
 
-// biome-ignore lint/suspicious/noExplicitAny: parts of a config.json
-function withoutScaling(tables: any): unknown {
+function withoutScaling(tables: CaseJson): unknown {
   const names = Object.keys(tables)
   return Object.fromEntries(
     names.map(name => {

@@ -78,8 +78,8 @@ function page(claims: readonly Claim[]): string {
 
 const runs = await Runs.of(size)
 const claims = [
-  await whichWeights(runs),
-  await whichRank(runs),
+  ...(await whichWeights(runs)),
+  ...(await whichRank(runs)),
   await acrossRanks(runs),
   await acrossSeeds(runs),
   await amplified(runs),

@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { attach, manualSeed, setBackend, type Tensor, tensor } from 'lowrank'
-import { amplification } from 'lowrank/analysis'
+import { type Amplification, amplification } from 'lowrank/analysis'
 import { loraLayers } from 'lowrank/lora'
 import { loadModel } from 'lowrank/models/auto'
 import { directory } from 'lowrank/node'
@@ -31,8 +31,8 @@ export interface Adapted {
 export interface AdaptedLayer {
   readonly path: string
   readonly A: Tensor
-  /** ‖ΔW‖ / ‖Uᵀ·W·V‖ (the paper's section 7.3). */
-  readonly amplification: number
+  /** ‖ΔW‖ / ‖Uᵀ·W·V‖ and its two parts (the paper's section 7.3). */
+  readonly amplification: Amplification
 }
 
 export interface Trained {
@@ -117,8 +117,8 @@ export class Runs {
     const layers: AdaptedLayer[] = []
     for (const { path, layer } of loraLayers(model)) {
       const { A } = layer.states()[0]
-      const { factor } = await amplification(layer)
-      layers.push({ path, A: tensor(await A.data(), A.shape), amplification: factor })
+      const copy = tensor(await A.data(), A.shape)
+      layers.push({ path, A: copy, amplification: await amplification(layer) })
     }
     return { loss, trainable: model.trainable().reduce((n, { size }) => n + size, 0), layers }
   }

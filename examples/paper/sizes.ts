@@ -64,7 +64,7 @@ export async function parameterFormula(): Promise<Claim> {
   }
 }
 
-const ROUNDS = 40
+const ROUNDS = 200
 
 /** The least milliseconds of a forward pass of each model, their rounds interleaved. */
 function fastest(models: readonly CausalLM[]): number[] {

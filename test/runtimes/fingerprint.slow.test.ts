@@ -12,7 +12,8 @@ import { build } from 'rolldown'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { differingStages, type FingerprintStage } from '../../src/conformance/fingerprint.ts'
 import { launchChromium } from './browsers.ts'
-import { at, installedProject, type Project, tool } from './project.ts'
+import { CONSOLES } from './consoles.ts'
+import { at, installedProject, type Project } from './project.ts'
 import { servers } from './servers.ts'
 
 const execute = promisify(execFile)
@@ -42,14 +43,6 @@ async function bundle(file: string, inline: boolean): Promise<void> {
   })
 }
 
-const CONSOLES = [
-  ['Node 20', process.execPath, []],
-  ['Node 22', tool('node22/bin/node'), []],
-  ['Node 24', tool('node24/bin/node'), []],
-  ['Deno', tool('.bin/deno'), ['run']],
-  ['Bun', tool('.bin/bun'), []],
-] as const
-
 const BROWSERS = [
   ['Chromium', '/usr/bin/chromium', launchChromium],
   [
@@ -68,13 +61,16 @@ function expectKnown(stages: readonly FingerprintStage[]): void {
   expect(differingStages(stages, known.stages)).toEqual([])
 }
 
-function skipUnless(path: string, name: string): boolean {
-  const absent = !existsSync(path)
+/** Whether to skip, after saying so. */
+function skipped(name: string, absent: string | undefined): boolean {
   if (absent) {
-    console.warn(`skipped: ${name} (${path} is missing)`)
+    console.warn(`skipped: ${name} (${absent})`)
   }
-  return absent
+  return absent !== undefined
 }
+
+const missing = (path: string): string | undefined =>
+  existsSync(path) ? undefined : `${path} is missing`
 
 const IMPORTED = `(async text => {
   const url = URL.createObjectURL(new Blob([text], { type: 'text/javascript' }))
@@ -110,15 +106,15 @@ describe('the fingerprint', () => {
     rmSync(work, { recursive: true, force: true })
   })
 
-  for (const [name, command, args] of CONSOLES) {
-    it.skipIf(skipUnless(command, name))(`is the known one in ${name}`, async () => {
+  for (const { name, command, args, absent } of CONSOLES) {
+    it.skipIf(skipped(name, absent))(`is the known one in ${name}`, async () => {
       const { stdout } = await execute(command, [...args, 'main.mjs'], { cwd: work })
       expectKnown(JSON.parse(stdout))
     })
   }
 
   for (const [name, path, launch] of BROWSERS) {
-    it.skipIf(skipUnless(path, name))(`is the known one in ${name}`, async () => {
+    it.skipIf(skipped(name, missing(path)))(`is the known one in ${name}`, async () => {
       expectKnown(await inPage(await launch(), readFileSync(module, 'utf8')))
     })
   }

@@ -12,8 +12,8 @@ export const at = (path: string): string => fileURLToPath(new URL(path, import.m
 
 const root = at('../..')
 
-/** What `npm ci --prefix test/runtimes` installs. */
-export const tool = (path: string): string => at(`node_modules/${path}`)
+/** What `npm ci --prefix test/runtimes` installs, or the same in a folder of it. */
+export const tool = (path: string, folder = '.'): string => at(`${folder}/node_modules/${path}`)
 
 const npm = (args: readonly string[], cwd: string): string =>
   execFileSync('npm', args, { cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] })

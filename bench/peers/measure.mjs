@@ -16,7 +16,7 @@ async function start(engine, workload) {
   const worker = new Worker(engine, workload, folder)
   const run = { engine, worker, folder, samples: [], problems: [] }
   try {
-    run.version = (await worker.answer()).version
+    Object.assign(run, await worker.answer())
     if (engine !== 'ceiling') {
       run.checked = await worker.ask({ ask: 'check' })
     }
@@ -71,6 +71,7 @@ function summary(run) {
   return {
     engine: run.engine,
     version: run.version,
+    gpu: run.gpu,
     problems: run.problems,
     median: sorted[sorted.length >> 1],
     best: sorted[0],
@@ -80,8 +81,8 @@ function summary(run) {
   }
 }
 
-/** Seconds per step and peak memory of each engine; the ceiling is in operations per second. */
-export async function measure(workload, engines, rounds) {
+/** Seconds per step and peak memory of each engine, the first one being what the others must agree with. */
+export async function measureEngines(workload, engines, rounds) {
   const runs = []
   for (const engine of engines) {
     runs.push(await start(engine, workload))
@@ -102,7 +103,12 @@ export async function measure(workload, engines, rounds) {
     rmSync(run.folder, { recursive: true, force: true })
     run.worker.kill()
   }
-  const [ceiling, ...rest] = runs.map(summary)
+  return runs.map(summary)
+}
+
+/** The same with the ceiling, in operations per second, which is the first of the engines. */
+export async function measure(workload, engines, rounds) {
+  const [ceiling, ...rest] = await measureEngines(workload, engines, rounds)
   const { name, kind, flops } = workload
   return { name, kind, flops, ceiling: CEILING_FLOPS / ceiling.median, engines: rest }
 }

@@ -2,6 +2,7 @@
 // at a time.
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
+import { existsSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { ADAMW, SCALE } from './workloads.mjs'
@@ -21,9 +22,20 @@ export function pythonHas(...packages) {
   return spawnSync(python, ['-c', `import ${packages.join(', ')}`]).status === 0
 }
 
+const DENO = here('../../test/runtimes/node_modules/.bin/deno')
+
+/** Whether a place where engines compute on WebGPU is installed. */
+export function hasPlace(place) {
+  const needed = { deno: DENO, dawn: here('../../test/webgpu/node_modules/webgpu') }
+  return existsSync(needed[place])
+}
+
 function commandOf(engine) {
   if (engine.startsWith('torch')) {
     return [python, here('engines/torch.py')]
+  }
+  if (engine.endsWith('@deno')) {
+    return [DENO, 'run', '--allow-all', '--quiet', here('worker.mjs')]
   }
   const loader = engine === 'ceiling' ? ['--import', 'tsx'] : []
   return [process.execPath, ...loader, here('worker.mjs')]

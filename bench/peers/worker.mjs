@@ -3,14 +3,17 @@
 //   check   the first gradients, five losses and the parameters after them (or the product)
 //   sample  seconds per step, `calls` steps in a row
 //   end     the peak of the resident memory
-//   node worker.mjs ENGINE WORKLOAD FOLDER
+//   node worker.mjs ENGINE[:VARIANT][@PLACE] WORKLOAD FOLDER
+// Without a place engines compute on WASM; in `deno`, which runs this file too, or `dawn`, on WebGPU.
 import { readFileSync, writeFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { pathToFileURL } from 'node:url'
+import { openDevice } from './device.mjs'
 import { gradientNames, tensorsOf, trainedNames, workloadOf } from './workloads.mjs'
 
 const [engine, name, folder] = process.argv.slice(2)
-const [file, variant] = engine.split(':')
+const [library, place] = engine.split('@')
+const [file, variant] = library.split(':')
 
 // Libraries print banners; the protocol is the only thing on standard output.
 console.log =
@@ -19,9 +22,11 @@ console.log =
     (...words) => process.stderr.write(`${words.join(' ')}\n`)
 
 async function create() {
+  const gpu = place && (await openDevice(place))
   const { create } = await import(new URL(`engines/${file}.mjs`, import.meta.url))
   const workload = workloadOf(name)
-  return create(workload, tensorsOf(workload), variant)
+  const run = await create(workload, tensorsOf(workload), variant, gpu ? 'webgpu' : 'wasm')
+  return { ...run, gpu }
 }
 
 /** Writes arrays one after the other; their names and lengths are the answer. */
@@ -49,18 +54,21 @@ async function check(run) {
   return { gradients, losses, parameters }
 }
 
-/** Seconds per step; time in which another process had the processor does not count. */
+/** Seconds per step; time in which another process had the processor does not count, unless a GPU has it. */
 async function sample(run, calls) {
   const used = process.cpuUsage()
   const start = process.hrtime.bigint()
   if (run.steps) {
-    run.steps(calls)
+    await run.steps(calls)
   } else {
     for (let i = 0; i < calls; i++) {
       await run.step()
     }
   }
   const clock = Number(process.hrtime.bigint() - start) / 1e9
+  if (place) {
+    return clock / calls
+  }
   const { user, system } = process.cpuUsage(used)
   return Math.min(clock, Math.max(user + system, 1) / 1e6) / calls
 }
@@ -79,7 +87,7 @@ const say = answer => process.stdout.write(`${JSON.stringify(answer)}\n`)
 export async function serve() {
   try {
     const run = await create()
-    say({ ready: true, version: run.version })
+    say({ ready: true, version: run.version, gpu: run.gpu })
     for await (const line of createInterface({ input: process.stdin })) {
       const { ask, calls } = JSON.parse(line)
       if (ask === 'check') {

@@ -166,11 +166,22 @@ export const WORKLOADS = [
   transformer(),
 ]
 
+/** What WebGPU is for, small ones first; the first widths are where it begins to pay. */
+export const GPU_WORKLOADS = [
+  ...[256, 512, 1024, 2048, 4096].map(size => product(size, size, size)),
+  lora(256, 256, 8, 128),
+  ...[768, 2048, 4096].flatMap(width =>
+    [256, 1024].flatMap(rows => [8, 16].map(r => lora(width, width, r, rows))),
+  ),
+  transformer(),
+]
+
 /** A workload by its name. */
 export function workloadOf(name) {
-  const found = WORKLOADS.find(workload => workload.name === name)
+  const all = [...WORKLOADS, ...GPU_WORKLOADS]
+  const found = all.find(workload => workload.name === name)
   if (!found) {
-    throw new Error(`no workload "${name}" (there are: ${WORKLOADS.map(w => w.name).join(', ')})`)
+    throw new Error(`no workload "${name}" (there are: ${all.map(w => w.name).join(', ')})`)
   }
   return found
 }

@@ -1,4 +1,4 @@
-// jax-js on its WASM backend. `written` has one `jit` around the whole step, as its documentation shows;
+// jax-js on its WASM or WebGPU backend. `written` has one `jit` around the whole step, as its documentation shows;
 // that fuses arithmetic into products, which then miss the tiled kernel, so `tuned` has a `jit` around each
 // product, around what lies between products, and around the update. Functions own their arguments: whatever is used again is passed as `.ref`.
 
@@ -89,7 +89,7 @@ async function dataOf(arrays) {
   return Object.fromEntries(await Promise.all(entries.map(async ([k, a]) => [k, await a.data()])))
 }
 
-function products(tensors) {
+function products(tensors, { device }) {
   const [x, w] = [constant(tensors.x), constant(tensors.w)]
   const run = () => product(x.ref, w.ref)
   return {
@@ -98,6 +98,16 @@ function products(tensors) {
       const y = await run().blockUntilReady()
       y.dispose()
     },
+    steps: device === 'webgpu' ? calls => inARow(run, calls) : undefined,
+  }
+}
+
+/** Products one after the other, waited for together; one that is disposed of at once is not computed. */
+async function inARow(run, calls) {
+  const results = Array.from({ length: calls }, run)
+  await Promise.all(results.map(y => y.blockUntilReady()))
+  for (const y of results) {
+    y.dispose()
   }
 }
 
@@ -216,10 +226,12 @@ function transformer(tensors, { lr }, whole) {
 }
 
 /** A run of one workload; see worker.mjs. */
-export async function create(workload, tensors, variant) {
-  await init('wasm')
-  defaultDevice('wasm')
+export async function create(workload, tensors, variant, device) {
+  if (!(await init(device)).includes(device)) {
+    throw new Error(`jax-js has no backend ${device} here`)
+  }
+  defaultDevice(device)
   const kinds = { product: products, lora, full, transformer }
-  const run = kinds[workload.kind](tensors, workload, variant !== 'tuned')
+  const run = kinds[workload.kind](tensors, { ...workload, device }, variant !== 'tuned')
   return { ...run, version }
 }

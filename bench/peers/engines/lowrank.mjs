@@ -9,6 +9,8 @@ import {
   memory,
   mseLoss,
   Parameter,
+  setBackend,
+  slice,
   step,
   tensor,
   trainStep,
@@ -47,18 +49,21 @@ function productOf({ x, w }, variant) {
   return () => matmul(input, weight, options)
 }
 
-function product(tensors, variant) {
+function product(tensors, variant, device) {
   const run = productOf(tensors, variant)
-  return {
-    result: async () => run().data(),
-    steps: calls => {
-      for (let i = 0; i < calls; i++) {
-        step(() => {
-          run()
-        })
-      }
-    },
+  const repeat = calls => {
+    for (let i = 0; i < calls; i++) {
+      step(() => {
+        run()
+      })
+    }
   }
+  /** Reads one element of the last product, so that all are waited for once. */
+  const waiting = async calls => {
+    repeat(calls - 1)
+    await step(() => slice(slice(run(), 0, 0, 1), 1, 0, 1)).data()
+  }
+  return { result: async () => run().data(), steps: device === 'webgpu' ? waiting : repeat }
 }
 
 const optimizerOf = (parameters, lr) =>
@@ -70,10 +75,10 @@ const optimizerOf = (parameters, lr) =>
   })
 
 /** Gradients of a loss that nothing is updated by. */
-function gradientsOf(loss, parameters, backward) {
+async function gradientsOf(loss, parameters, backward) {
   step(() => backward(loss()))
-  const found = Object.fromEntries(
-    Object.entries(parameters).map(([name, item]) => [name, item.grad.dataSync()]),
+  const found = await dataOf(
+    Object.fromEntries(Object.entries(parameters).map(([name, { grad }]) => [name, grad])),
   )
   for (const item of Object.values(parameters)) {
     item.clearGrad?.()
@@ -92,7 +97,7 @@ async function training(loss, named, input, lr) {
   const optimizer = optimizerOf(Object.values(named), lr)
   return {
     step: () => trainStep(optimizer, loss),
-    gradients: async () => gradientsOf(loss, { ...named, ...input }, backward),
+    gradients: () => gradientsOf(loss, { ...named, ...input }, backward),
     parameters: () => dataOf(named),
   }
 }
@@ -178,11 +183,15 @@ async function transformer(workload, tensors) {
 }
 
 /** A run of one workload; see worker.mjs. */
-export async function create(workload, tensors, variant) {
+export async function create(workload, tensors, variant, device) {
+  if (device === 'webgpu') {
+    const { webgpu } = await import('../../../dist/backends/webgpu/index.js')
+    setBackend(await webgpu())
+  }
   const kinds = { lora: loraLayer, full: fullLayer, transformer }
   const run =
     workload.kind === 'product'
-      ? product(tensors, variant)
+      ? product(tensors, variant, device)
       : await kinds[workload.kind](workload, tensors)
   return { ...run, version, heap }
 }

@@ -1,5 +1,5 @@
-// TensorFlow.js on its WASM backend: `written` as its documentation shows, `tuned` as only a profile
-// teaches. Only a two-dimensional product without transposes takes its fast path, and its own gradients
+// TensorFlow.js on its WASM or WebGPU backend: `written` as its documentation shows, `tuned` as only a
+// profile teaches. On WASM only a two-dimensional product without transposes takes its fast path, and its own gradients
 // use transposes: tuned replaces each product by one with explicit transposes and gradients of its own,
 // keeps W twice, and walks through the heads of attention one by one.
 import { createRequire } from 'node:module'
@@ -8,7 +8,6 @@ import { ADAMW, LLAMA, SCALE } from '../workloads.mjs'
 
 const require = createRequire(import.meta.url)
 const tf = require('@tensorflow/tfjs')
-const wasm = require('@tensorflow/tfjs-backend-wasm')
 
 const constant = ({ data, shape }) =>
   tf.tensor(data, shape, data instanceof Int32Array ? 'int32' : 'float32')
@@ -104,23 +103,37 @@ function training(loss, trained, inputs, lr) {
   const named = (names, grads) =>
     Object.fromEntries(names.map(name => [all[name].name, grads[all[name].name]]))
   return {
-    step() {
-      return tf.tidy(() => {
+    async step() {
+      const loss = tf.tidy(() => {
         const { value, grads } = compute()
         update(trained, named(Object.keys(trained), grads))
-        return value.dataSync()[0]
+        return value
       })
+      const [number] = await loss.data()
+      loss.dispose()
+      return number
     },
     gradients() {
-      return tf.tidy(() => {
-        const { grads } = compute()
-        const entries = Object.entries(all)
-        return Object.fromEntries(entries.map(([k, v]) => [k, grads[v.name].dataSync().slice()]))
-      })
+      const { grads } = compute()
+      return dataOf(Object.entries(all).map(([name, { name: key }]) => [name, grads[key]]))
     },
-    parameters: () =>
-      Object.fromEntries(Object.entries(trained).map(([k, v]) => [k, v.dataSync().slice()])),
+    parameters: () => dataOf(Object.entries(trained)),
   }
+}
+
+async function dataOf(tensors) {
+  const read = await Promise.all(tensors.map(async ([name, x]) => [name, (await x.data()).slice()]))
+  return Object.fromEntries(read)
+}
+
+/** Products one after the other, waited for once. */
+async function inARow(run, calls) {
+  for (let i = 1; i < calls; i++) {
+    tf.tidy(() => void run())
+  }
+  const first = tf.tidy(() => tf.slice(run(), [0, 0], [1, 1]))
+  await first.data()
+  first.dispose()
 }
 
 function product(ops, tensors) {
@@ -129,8 +142,9 @@ function product(ops, tensors) {
   const wT = ops === tuned ? turned(w) : undefined
   const run = wT ? () => tf.matMul(x, wT) : () => ops.frozen(w)(x)
   return {
-    result: () => run().dataSync(),
+    result: () => run().data(),
     step: () => tf.tidy(() => void run()),
+    steps: tf.getBackend() === 'webgpu' ? calls => inARow(run, calls) : undefined,
   }
 }
 
@@ -230,12 +244,23 @@ function transformer(ops, tensors, { lr }) {
   return training(loss, trained, {}, lr)
 }
 
-/** A run of one workload; see worker.mjs. */
-export async function create(workload, tensors, variant) {
+function useWasm() {
+  const wasm = require('@tensorflow/tfjs-backend-wasm')
   const entry = require.resolve('@tensorflow/tfjs-backend-wasm')
   wasm.setWasmPaths(`${dirname(entry)}/`)
   tf.env().set('WASM_HAS_MULTITHREAD_SUPPORT', false)
-  await tf.setBackend('wasm')
+}
+
+/** A run of one workload; see worker.mjs. */
+export async function create(workload, tensors, variant, device) {
+  if (device === 'webgpu') {
+    require('@tensorflow/tfjs-backend-webgpu')
+  } else {
+    useWasm()
+  }
+  if (!(await tf.setBackend(device))) {
+    throw new Error(`TensorFlow.js has no backend ${device} here`)
+  }
   await tf.ready()
   const ops = variant === 'tuned' ? tuned : written
   const kinds = { product, lora, full, transformer }

@@ -68,11 +68,12 @@ export function refuseTraining(where: string, backend: Backend): void {
 export class Optimizer<O extends RateOptions = RateOptions> {
   readonly backend: Backend
   readonly groups: readonly Group<O>[]
+  /** What the last step found: see control.ts. */
+  readonly control: PersistentTensor
   /** Calls of `step` so far. */
   steps = 0
   readonly #algorithm: Algorithm<O>
   readonly #parameters: readonly Parameter[]
-  readonly #control: PersistentTensor
   #clocks: PersistentTensor
   #slots: Slots[]
   #disposed = false
@@ -83,7 +84,7 @@ export class Optimizer<O extends RateOptions = RateOptions> {
     this.groups = resolveGroups(name, trainables, options, defaults, algorithm.problems)
     this.#parameters = this.groups.flatMap(group => group.params)
     this.backend = commonBackend(name, this.#parameters)
-    this.#control = persistentZeros(this.backend, [CONTROL_SIZE])
+    this.control = persistentZeros(this.backend, [CONTROL_SIZE])
     this.#clocks = persistentZeros(this.backend, [this.#parameters.length * CLOCK_SIZE])
     this.#slots = this.#parameters.map(() => ({}))
   }
@@ -112,7 +113,7 @@ export class Optimizer<O extends RateOptions = RateOptions> {
         `${this.name}.step: maxGradNorm must be above 0, got ${maxGradNorm}`,
       )
     }
-    commonBackend(`${this.name}.step`, [this.#control, ...losses])
+    commonBackend(`${this.name}.step`, [this.control, ...losses])
     // A scope, because losses may have to be uploaded.
     scoped(() => {
       this.#measure(maxGradNorm, losses)
@@ -144,13 +145,13 @@ export class Optimizer<O extends RateOptions = RateOptions> {
   /** Whether the last step was applied: false if a gradient or the loss was not finite. */
   async finite(): Promise<boolean> {
     this.#checkUsable()
-    return (await this.#control.data())[NON_FINITE] === 0
+    return (await this.control.data())[NON_FINITE] === 0
   }
 
   /** The L2 norm of all gradients at the last step, before clipping. */
   async gradNorm(): Promise<number> {
     this.#checkUsable()
-    return (await this.#control.data())[NORM]
+    return (await this.control.data())[NORM]
   }
 
   /** Everything a checkpoint needs, as plain numbers and typed arrays. */
@@ -175,7 +176,7 @@ export class Optimizer<O extends RateOptions = RateOptions> {
   dispose(): void {
     if (!this.#disposed) {
       this.#releaseState()
-      this.#control.dispose()
+      this.control.dispose()
       this.#disposed = true
     }
   }
@@ -197,7 +198,7 @@ export class Optimizer<O extends RateOptions = RateOptions> {
 
   #measure(maxGradNorm: number, losses: readonly Tensor[]): void {
     const kernels = this.backend.kernels(gradientNorm)
-    const control = this.#control.buffer()
+    const control = this.control.buffer()
     kernels.gradient_norm_begin(control)
     for (const parameter of this.#parameters) {
       if (parameter.hasGrad) {
@@ -214,7 +215,7 @@ export class Optimizer<O extends RateOptions = RateOptions> {
     const context: StepContext = {
       backend: this.backend,
       clocks: this.#clocks.buffer(),
-      control: this.#control.buffer(),
+      control: this.control.buffer(),
     }
     let index = 0
     for (const group of this.groups) {

@@ -6,10 +6,10 @@ import type { Backend } from '../core/backend.ts'
 import { LowrankError } from '../core/errors.ts'
 import type { Parameter } from '../core/parameter.ts'
 import { withDraws } from '../core/random_state.ts'
-import type { TensorData } from '../core/tensor.ts'
-import type { ByteSource, Directory, WriteOptions } from '../io/source.ts'
+import type { ByteSource } from '../io/source.ts'
 import type { CausalLM } from '../models/causal_lm.ts'
 import { mul } from '../ops/mul.ts'
+import type { AdamOptions } from '../optim/adam.ts'
 import { AdamW } from '../optim/adamw.ts'
 import { getSchedule, type Schedule } from '../optim/schedule.ts'
 import { Breather } from './abort.ts'
@@ -17,56 +17,10 @@ import { type Batch, collate, epochOrder } from './batches.ts'
 import { readCheckpoint, type TrainingState, writeCheckpoint } from './checkpoint.ts'
 import { type TokenizedExample, tokenizeExamples } from './data.ts'
 import { evaluateLoss } from './evaluate.ts'
-import {
-  type EvalReport,
-  type FinetuneOptions,
-  resolveTraining,
-  type TrainingPlan,
-} from './options.ts'
+import { type FinetuneOptions, resolveTraining, type TrainingPlan } from './options.ts'
+import { type FinetuneRun, type MadeStep, type Progress, restore, snapshotOf } from './progress.ts'
 import { MovementCheck } from './still_layers.ts'
-import { trainStep } from './train_step.ts'
-
-export interface FinetuneRun {
-  /** Optimizer steps done. */
-  readonly steps: number
-  readonly totalSteps: number
-  /** The loss of every step, in nats. */
-  readonly losses: readonly number[]
-  readonly evals: readonly EvalReport[]
-  /** The step whose parameters the model has now. */
-  readonly bestStep: number
-  /** Whether the signal stopped the run before its end. */
-  readonly interrupted: boolean
-  /** What the run was not silent about: adapters that do not move, and why. */
-  readonly warnings: readonly string[]
-  readonly tokens: number
-  readonly seconds: number
-  /** Writes what is needed to go on with `resume`; all of it or nothing. */
-  saveCheckpoint(directory: Directory, options?: WriteOptions): Promise<void>
-}
-
-/** A snapshot of everything that is trained, by parameter. */
-type Snapshot = readonly TensorData[]
-
-interface Progress {
-  step: number
-  losses: number[]
-  evals: EvalReport[]
-  best: { step: number; loss: number; snapshot: Snapshot } | undefined
-  tokens: number
-  seconds: number
-}
-
-async function snapshotOf(parameters: readonly Parameter[]): Promise<Snapshot> {
-  return Promise.all(parameters.map(parameter => parameter.data()))
-}
-
-/** Writes a snapshot back; gradient buffers and names stay. */
-function restore(parameters: readonly Parameter[], snapshot: Snapshot): void {
-  parameters.forEach((parameter, i) => {
-    parameter.replace(snapshot[i])
-  })
-}
+import { UnreadSteps } from './unread_steps.ts'
 
 class Trainer {
   readonly #model: CausalLM
@@ -78,10 +32,13 @@ class Trainer {
   readonly #train: readonly TokenizedExample[]
   readonly #held: readonly TokenizedExample[]
   readonly #optimizer: AdamW
+  readonly #unread: UnreadSteps<AdamOptions>
   readonly #schedule: Schedule
   readonly #stepsPerEpoch: number
   readonly #totalSteps: number
   readonly #warnings: string[] = []
+  /** Steps of which the losses are still to be read. */
+  #made: MadeStep[] = []
   #order: { readonly epoch: number; readonly groups: TokenizedExample[][] } | undefined
   #progress: Progress = {
     step: 0,
@@ -117,6 +74,7 @@ class Trainer {
     this.#stepsPerEpoch = Math.ceil(batches / gradientAccumulationSteps)
     this.#totalSteps = this.#stepsPerEpoch * epochs
     this.#optimizer = new AdamW(this.#parameters, { lr, weightDecay })
+    this.#unread = new UnreadSteps(this.#optimizer)
     this.#schedule = getSchedule(training.schedule, {
       numWarmupSteps: Math.ceil(training.warmupRatio * this.#totalSteps),
       numTrainingSteps: this.#totalSteps,
@@ -133,6 +91,7 @@ class Trainer {
         await breather.breathe()
       }
       const interrupted = this.#progress.step < this.#totalSteps
+      await this.#readLosses()
       const state = interrupted ? await this.#state() : undefined
       const bestStep = interrupted ? this.#progress.step : this.#keepBest()
       return this.#report(interrupted, bestStep, state)
@@ -177,24 +136,48 @@ class Trainer {
       return batches.length === 1 ? loss : mul(loss, batch.learned / learned)
     })
     const { maxGradNorm } = this.#training
-    const loss = await trainStep(this.#optimizer, parts, { maxGradNorm })
+    this.#unread.take(parts, { maxGradNorm })
     const progress = this.#progress
     progress.step++
-    const last = progress.step === this.#totalSteps
-    this.#warn(await check.afterStep({ step: progress.step, lr, last }))
-    progress.losses.push(loss)
-    progress.tokens += batches.reduce((sum, batch) => sum + batch.tokens, 0)
+    const tokens = batches.reduce((sum, batch) => sum + batch.tokens, 0)
+    this.#made.push({ step: progress.step, lr, tokens })
     progress.seconds += (performance.now() - start) / 1000
-    this.#options.onStep?.({
-      step: progress.step,
-      totalSteps: this.#totalSteps,
-      epoch: progress.step / this.#stepsPerEpoch,
-      loss,
-      lr,
-      gradNorm: await this.#optimizer.gradNorm(),
-      tokensPerSecond: progress.tokens / progress.seconds,
-    })
+    const reads = this.#isRead()
+    if (reads) {
+      await this.#readLosses()
+    }
+    const last = progress.step === this.#totalSteps
+    this.#warn(await check.afterStep({ step: progress.step, lr, last, reads }))
     await this.#evaluate()
+  }
+
+  /** Whether the losses so far are wanted after the step that was just made. */
+  #isRead(): boolean {
+    const { step } = this.#progress
+    const { loggingSteps = 1 } = this.#options
+    return step % loggingSteps === 0 || step === this.#totalSteps || this.#isEvaluated()
+  }
+
+  /** Waits for the losses of the steps that were made since, and reports them. */
+  async #readLosses(): Promise<void> {
+    const start = performance.now()
+    const made = this.#made
+    this.#made = []
+    const outcomes = await this.#unread.read()
+    const progress = this.#progress
+    progress.losses.push(...outcomes.map(({ loss }) => loss))
+    progress.tokens += made.reduce((sum, { tokens }) => sum + tokens, 0)
+    progress.seconds += (performance.now() - start) / 1000
+    made.forEach(({ step, lr }, i) => {
+      this.#options.onStep?.({
+        ...outcomes[i],
+        step,
+        totalSteps: this.#totalSteps,
+        epoch: step / this.#stepsPerEpoch,
+        lr,
+        tokensPerSecond: progress.tokens / progress.seconds,
+      })
+    })
   }
 
   #warn(warnings: readonly string[]): void {
@@ -205,13 +188,17 @@ class Trainer {
     })
   }
 
-  async #evaluate(): Promise<void> {
-    const { step, best } = this.#progress
+  #isEvaluated(): boolean {
+    const { step } = this.#progress
     const every = this.#options.evalEvery ?? this.#stepsPerEpoch
-    const due = step % every === 0 || step === this.#totalSteps
-    if (this.#held.length === 0 || !due) {
+    return this.#held.length > 0 && (step % every === 0 || step === this.#totalSteps)
+  }
+
+  async #evaluate(): Promise<void> {
+    if (!this.#isEvaluated()) {
       return
     }
+    const { step, best } = this.#progress
     const loss = await evaluateLoss(this.#model, this.#held)
     const better = best === undefined || loss < best.loss
     if (better) {
@@ -268,7 +255,8 @@ class Trainer {
  * Trains what is trainable in a model (after `attach`, the adapter) on examples. With `evalData` the
  * model ends with the parameters of the lowest evaluation loss. Throws `argument` and `data` errors
  * before the first step, and a `numeric` error if a loss or gradient is not finite: that step is not
- * applied and the model keeps its last good parameters.
+ * applied and the model keeps its last good parameters. With `loggingSteps` this is seen, and thrown, when
+ * losses are read, after steps that may have followed.
  *
  * @example
  * ```ts

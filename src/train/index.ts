@@ -17,7 +17,7 @@ export {
   predict,
   sameAnswer,
 } from './evaluate.ts'
-export { type FinetuneRun, finetune } from './finetune.ts'
+export { finetune } from './finetune.ts'
 export { decode, type GenerateOptions, generate, generateTokens } from './generate.ts'
 export { MemoryPlan, type MemoryPlanOptions, planMemory } from './memory_plan.ts'
 export {
@@ -26,6 +26,7 @@ export {
   type StepReport,
   TRAINING_DEFAULTS,
 } from './options.ts'
+export type { FinetuneRun } from './progress.ts'
 export { processScores, type SamplingOptions } from './sampling.ts'
 export type { DecodeOptions, EncodeOptions, Tokenizer } from './tokenizer.ts'
 export {

@@ -54,6 +54,11 @@ export interface FinetuneOptions {
   readonly evalData?: readonly Example[]
   /** Measures it every so many steps instead. */
   readonly evalEvery?: number
+  /**
+   * Reads losses and gradient norms every so many steps, so that a GPU is not waited for in between; 1 if
+   * absent. `onStep` is still told of every step, but of those of one reading together.
+   */
+  readonly loggingSteps?: number
   /** Stops after the step that is running; the run says so and can be saved. */
   readonly signal?: AbortSignal
   readonly onStep?: (report: StepReport) => void
@@ -117,8 +122,10 @@ export function resolveTraining(options: FinetuneOptions): TrainingPlan {
   check(warmupRatio >= 0 && warmupRatio <= 1, 'warmupRatio', 'a number from 0 to 1', warmupRatio)
   check(SCHEDULES.includes(schedule), 'schedule', SCHEDULES.join(' or '), schedule)
   check(Number.isSafeInteger(seed) && seed >= 0, 'seed', 'a whole number from 0 up', seed)
-  const { evalEvery, maxTokens } = options
+  const { evalEvery, loggingSteps, maxTokens } = options
   check(evalEvery === undefined || isCount(evalEvery), 'evalEvery', 'a whole number', evalEvery)
+  const logs = loggingSteps === undefined || isCount(loggingSteps)
+  check(logs, 'loggingSteps', 'a whole number from 1 up', loggingSteps)
   check(maxTokens === undefined || isCount(maxTokens), 'maxTokens', 'a whole number', maxTokens)
   throwAll('argument', 'finetune', problems)
   return training

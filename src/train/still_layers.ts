@@ -21,6 +21,8 @@ export interface StepDone {
   readonly lr: number
   /** Whether it was the last one. */
   readonly last: boolean
+  /** Whether the device is waited for after it anyway. */
+  readonly reads: boolean
 }
 
 interface Watched {
@@ -152,12 +154,12 @@ export class MovementCheck {
   }
 
   /**
-   * To be called after every step, with its learning rate. Once, after the third step that can change
-   * anything or after the last, it returns what is wrong as sentences.
+   * To be called after every step, with its learning rate. Once, at the first reading from the third step
+   * on that can change anything, or after the last, it returns what is wrong as sentences.
    */
-  async afterStep({ step, lr, last }: StepDone): Promise<string[]> {
+  async afterStep({ step, lr, last, reads }: StepDone): Promise<string[]> {
     this.#moving += lr > 0 ? 1 : 0
-    const due = this.#moving === STEPS_TO_MOVE || (last && this.#moving > 0)
+    const due = (reads && this.#moving >= STEPS_TO_MOVE) || (last && this.#moving > 0)
     if (this.#done || !due) {
       return []
     }

@@ -31,7 +31,10 @@ async function nonFiniteGradient(
 }
 
 /** What usually makes the numbers of a step overflow. */
-function cause<O extends RateOptions>(optimizer: Optimizer<O>, stepNumber: number): string {
+export function causeOfOverflow<O extends RateOptions>(
+  optimizer: Optimizer<O>,
+  stepNumber: number,
+): string {
   if (stepNumber === 1) {
     return 'it is the first step: look for NaN or infinity in the weights and the data'
   }
@@ -39,7 +42,7 @@ function cause<O extends RateOptions>(optimizer: Optimizer<O>, stepNumber: numbe
   return `the likely cause is a learning rate that is too high, now ${lr}: lower it or clip by maxGradNorm`
 }
 
-async function refuse<O extends RateOptions>(
+export async function refuse<O extends RateOptions>(
   optimizer: Optimizer<O>,
   trained: readonly Parameter[],
   loss: number,
@@ -52,7 +55,7 @@ async function refuse<O extends RateOptions>(
   throw new LowrankError(
     'numeric',
     `trainStep: step ${stepNumber}: expected ${found} (nothing was changed; ` +
-      `${cause(optimizer, stepNumber)})`,
+      `${causeOfOverflow(optimizer, stepNumber)})`,
   )
 }
 
@@ -68,12 +71,20 @@ function trainedBy<O extends RateOptions>(optimizer: Optimizer<O>): Parameter[] 
   return trained
 }
 
-/** Forward, backward and update; the losses, and what was trained. */
-function run<O extends RateOptions>(
+/** A step that was made, before anything of it is read. */
+export interface TakenStep {
+  /** The loss of each part. */
+  readonly losses: readonly Tensor[]
+  readonly trained: readonly Parameter[]
+}
+
+/** Forward, backward and update. */
+export function takeStep<O extends RateOptions>(
   optimizer: Optimizer<O>,
   parts: readonly (() => Tensor)[],
   options: TrainStepOptions,
-): { losses: Tensor[]; trained: Parameter[] } {
+): TakenStep {
+  refuseTraining('trainStep', optimizer.backend)
   try {
     const losses = parts.map(part =>
       step(() => {
@@ -113,8 +124,7 @@ export async function trainStep<O extends RateOptions>(
   fn: (() => Tensor) | readonly (() => Tensor)[],
   options: TrainStepOptions = {},
 ): Promise<number> {
-  refuseTraining('trainStep', optimizer.backend)
-  const { losses, trained } = run(optimizer, typeof fn === 'function' ? [fn] : fn, options)
+  const { losses, trained } = takeStep(optimizer, typeof fn === 'function' ? [fn] : fn, options)
   // Both are asked for before anything is awaited: another step may begin meanwhile.
   const reads = Promise.all([optimizer.finite(), ...losses.map(loss => loss.item())])
   const [finite, ...values] = await reads

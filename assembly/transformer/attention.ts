@@ -4,10 +4,10 @@
 // once per head and shared by the query heads of a group.
 
 import { F32, PANELS } from '../core/cast'
+import { matmul_scratch } from '../core/job'
 import { log_f32x4 } from '../core/math'
-import { matmul_nt, matmul_scratch } from '../core/matmul'
-import { pack_columns_panels, pack_rows_panels, round_up } from './attention_panels'
-import { cap_row, end_key, exp_row, first_key, mask_row, row_peak, scale_row } from './attention_rows'
+import { cap_row, end_key, exp_row, first_key, mask_row, round_up, row_peak, scale_row } from './attention_rows'
+import { matmul_nt, pack_columns_panels, pack_rows_panels } from './products'
 
 /** Query rows in a tile: eight register tiles of five. */
 export const TILE: i32 = 40

@@ -4,9 +4,8 @@
 // Formulas, operands: src/ops/attention.ts. Tiles ascend, within them query rows.
 
 import { F32, PANELS } from '../core/cast'
-import { matmul_nt, matmul_scratch, matmul_tn } from '../core/matmul'
+import { matmul_scratch } from '../core/job'
 import { TILE } from './attention'
-import { pack_columns_panels, pack_rows_panels, round_up } from './attention_panels'
 import {
   add_mask_gradient,
   cap_row,
@@ -14,9 +13,11 @@ import {
   first_key,
   mask_row,
   multiply_row,
+  round_up,
   score_gradient_row,
   weight_row,
 } from './attention_rows'
+import { matmul_nt, matmul_tn, pack_columns_panels, pack_rows_panels } from './products'
 import { products, row_sum } from './rows'
 
 /** Floats of scratch for `attention_backward`. */

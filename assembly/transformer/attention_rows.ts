@@ -5,6 +5,12 @@
 
 import { exp_f32x4, tanh_f32x4 } from '../core/math'
 
+/** Up to a multiple of eight, the width of a panel. */
+@inline
+export function round_up(n: i32): i32 {
+  return (n + 7) & ~7
+}
+
 export const NO_MASK: i32 = 0
 /** f32, added to the scores. */
 export const ADDITIVE: i32 = 1

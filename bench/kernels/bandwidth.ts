@@ -4,8 +4,10 @@
 //   npx tsx bench/kernels/bandwidth.ts [--json FILE]
 import { writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
+import { binary as arithmetic } from '../../src/backends/wasm/binaries/arithmetic.ts'
 import { binary as core } from '../../src/backends/wasm/binaries/core.ts'
 import { binary as elementwise } from '../../src/backends/wasm/binaries/elementwise.ts'
+import { binary as layerNorm } from '../../src/backends/wasm/binaries/layer_norm.ts'
 import { binary as reductions } from '../../src/backends/wasm/binaries/reductions.ts'
 import { binary as transformer } from '../../src/backends/wasm/binaries/transformer.ts'
 import { Random } from '../../src/core/rng.ts'
@@ -19,7 +21,9 @@ const COLS = COUNT / ROWS
 const instance = new KernelInstance(core.module(), 64)
 const kernels = {
   ...instance.kernels,
+  ...instance.exportsOf(arithmetic.module()),
   ...instance.exportsOf(elementwise.module()),
+  ...instance.exportsOf(layerNorm.module()),
   ...instance.exportsOf(reductions.module()),
   ...instance.exportsOf(transformer.module()),
 }

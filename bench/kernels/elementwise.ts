@@ -5,6 +5,7 @@
 //   neg             0.58 and 0.18, for the same reason; nothing for silu and other long formulas
 //   gelu_backward   4.2 with the exponential for any x, 3.7 with the one for x <= 0, without a branch
 import { Bench } from 'tinybench'
+import { binary as arithmetic } from '../../src/backends/wasm/binaries/arithmetic.ts'
 import { binary as elementwise } from '../../src/backends/wasm/binaries/elementwise.ts'
 import { binary as transformer } from '../../src/backends/wasm/binaries/transformer.ts'
 import { erf } from '../../src/core/math.ts'
@@ -22,6 +23,7 @@ interface Contender {
 }
 
 const element = new KernelInstance(elementwise.module(), 1)
+const { mul: product } = element.exportsOf(arithmetic.module())
 const row = new KernelInstance(transformer.module(), 4)
 
 function filled(instance: KernelInstance, count: number, seed: string): number {
@@ -67,7 +69,7 @@ function mul(name: string, rows: number, bRow: number, bCol: number): Contender 
   const cols = COUNT / rows
   return {
     name: `mul, ${name}`,
-    kernel: () => element.kernels.mul(a, 0, cols, 1, b, 0, bRow * cols, bCol, y, 0, rows, cols),
+    kernel: () => product(a, 0, cols, 1, b, 0, bRow * cols, bCol, y, 0, rows, cols),
     plain: () => {
       for (let r = 0; r < rows; r++) {
         for (let c = 0; c < cols; c++) {

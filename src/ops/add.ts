@@ -1,5 +1,6 @@
 // y = a + b, broadcast; da = dy, db = dy, each summed to the shape of its operand.
 
+import { binary } from '#kernels/arithmetic'
 import { type BinaryOp, type Broadcast, callBinary, defineBinary, type Operand } from './binary.ts'
 import { type BroadcastKernel, broadcastLoops } from './broadcast.ts'
 import { type SumKernels, sumReference } from './sum.ts'
@@ -10,6 +11,7 @@ export interface AddKernels extends SumKernels {
 
 export const addOp: BinaryOp<AddKernels> = /* @__PURE__ */ defineBinary<AddKernels>({
   name: 'add',
+  binary,
   reference: { ...sumReference, add: broadcastLoops((a, b) => a + b) },
   kernel: kernels => kernels.add,
   da: { reads: 'none', of: (_rule, dy) => dy },

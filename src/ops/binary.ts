@@ -2,7 +2,7 @@
 // maximum and minimum share. An op says its formula and, for each operand, the gradient at the shape
 // of the result and which operands that needs; here they are kept and summed back to their shapes.
 
-import { binary } from '#kernels/elementwise'
+import type { Binary } from '../core/backend.ts'
 import { LowrankError } from '../core/errors.ts'
 import { defineOp, type Op, type OpContext } from '../core/op.ts'
 import { broadcastShapes, type Shape } from '../core/shape.ts'
@@ -40,6 +40,7 @@ export interface OperandGradient<K> {
 
 export interface BinaryDefinition<K> {
   readonly name: string
+  readonly binary: Binary
   readonly reference: K
   kernel(kernels: K): BroadcastKernel
   readonly da: OperandGradient<K>
@@ -84,7 +85,7 @@ function ruleAt<K>(context: OpContext<K>, shape: Shape): Rule<K> {
 }
 
 export function defineBinary<K extends SumKernels>(definition: BinaryDefinition<K>): BinaryOp<K> {
-  const { name, reference, da, db } = definition
+  const { name, reference, binary, da, db } = definition
   const read = (side: 'a' | 'b', needs: readonly boolean[]): boolean =>
     [da, db].some(({ reads }, i) => needs[i] && (reads === side || reads === 'both'))
   return defineOp({

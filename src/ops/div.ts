@@ -1,5 +1,6 @@
 // y = a / b, broadcast; da = dy / b, db = −dy a / b², each summed to the shape of its operand.
 
+import { binary } from '#kernels/arithmetic'
 import { type BinaryOp, type Broadcast, callBinary, defineBinary, type Operand } from './binary.ts'
 import { type BroadcastKernel, broadcastLoops } from './broadcast.ts'
 import { type SumKernels, sumReference } from './sum.ts'
@@ -11,6 +12,7 @@ export interface DivKernels extends SumKernels {
 
 export const divOp: BinaryOp<DivKernels> = /* @__PURE__ */ defineBinary<DivKernels>({
   name: 'div',
+  binary,
   reference: {
     ...sumReference,
     div: broadcastLoops((a, b) => a / b),

@@ -1,6 +1,7 @@
 // y = max(a, b), NaN where one is NaN, broadcast; da = dy where a is the larger, dy / 2 where both are
 // equal, db likewise, each summed to the shape of its operand.
 
+import { binary } from '#kernels/arithmetic'
 import { type BinaryOp, type Broadcast, callBinary, defineBinary, type Operand } from './binary.ts'
 import { type BroadcastKernel, broadcastLoops } from './broadcast.ts'
 import { type SumKernels, sumReference } from './sum.ts'
@@ -17,6 +18,7 @@ function share(dy: number, a: number, b: number): number {
 
 export const maximumOp: BinaryOp<MaximumKernels> = /* @__PURE__ */ defineBinary<MaximumKernels>({
   name: 'maximum',
+  binary,
   reference: {
     ...sumReference,
     maximum: broadcastLoops((a, b) => Math.max(a, b)),

@@ -1,5 +1,6 @@
 // y = a b, broadcast; da = dy b, db = dy a, each summed to the shape of its operand.
 
+import { binary } from '#kernels/arithmetic'
 import { type BinaryOp, type Broadcast, callBinary, defineBinary, type Operand } from './binary.ts'
 import { type BroadcastKernel, broadcastLoops } from './broadcast.ts'
 import { type SumKernels, sumReference } from './sum.ts'
@@ -10,6 +11,7 @@ export interface MulKernels extends SumKernels {
 
 export const mulOp: BinaryOp<MulKernels> = /* @__PURE__ */ defineBinary<MulKernels>({
   name: 'mul',
+  binary,
   reference: { ...sumReference, mul: broadcastLoops((a, b) => a * b) },
   kernel: kernels => kernels.mul,
   da: { reads: 'b', of: ({ apply, kernels }, dy, _a, b) => apply(kernels.mul, dy, b) },

@@ -1,6 +1,7 @@
 // y = a^b, broadcast; da = dy b a^(b−1), 0 where b = 0; db = dy y log a, 0 where a = 0 and b ≥ 0; each
 // summed to the shape of its operand.
 
+import { binary } from '#kernels/elementwise'
 import { log, pow as power } from '../core/math.ts'
 import { type BinaryOp, type Broadcast, callBinary, defineBinary, type Operand } from './binary.ts'
 import { type BroadcastKernel, broadcastLoops } from './broadcast.ts'
@@ -22,6 +23,7 @@ function slopeInB(a: number, b: number): number {
 
 export const powOp: BinaryOp<PowKernels> = /* @__PURE__ */ defineBinary<PowKernels>({
   name: 'pow',
+  binary,
   reference: {
     ...sumReference,
     pow: broadcastLoops((a, b) => power(a, b)),

@@ -18,8 +18,8 @@ if (!present) {
 const ALLOWED = [
   /^(package\.json|README\.md|LICENSE|CHANGELOG\.md)$/,
   /^dist\/([a-z_]+\/)*[A-Za-z0-9_.-]+\.(js|js\.map|d\.ts|d\.ts\.map)$/,
-  /^dist\/backends\/wasm\/(workerd|edge-light)\/[a-z]+\.js$/,
-  /^dist\/wasm\/[a-z]+\.wasm$/,
+  /^dist\/backends\/wasm\/(workerd|edge-light)\/[a-z_]+\.js$/,
+  /^dist\/wasm\/[a-z_]+\.wasm$/,
   /^dist\/vendor\/@huggingface\/tokenizers\/(LICENSE|dist\/tokenizers\.js(\.map)?)$/,
 ]
 

@@ -90,7 +90,9 @@ it('depends on nothing at run time but what is bundled', () => {
 it('uses no inexact Math function', () => {
   const inexact =
     /\bMath\.(exp|expm1|log|log1p|log2|log10|pow|sin|cos|tan|tanh|sinh|cosh|asin|acos|atan|atan2|hypot|cbrt|asinh|acosh|atanh)\b|[^*/]\*\*[^*/]/
-  const wrong = files.filter(file => {
+  // The text of a binary may hold anything.
+  const written = files.filter(file => !file.includes('/binaries/'))
+  const wrong = written.filter(file => {
     const code = readFileSync(file, 'utf8')
       .replace(/\/\*[\s\S]*?\*\//g, '')
       .replace(/\/\/.*$/gm, '')

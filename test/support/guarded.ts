@@ -12,12 +12,13 @@ export class Guarded {
   readonly #instance: KernelInstance
   readonly #guards: number[] = []
 
-  constructor(module: WebAssembly.Module) {
-    this.#instance = new KernelInstance(module)
-  }
+  /** The kernels of the families given. */
+  readonly kernels: Exports
 
-  get kernels(): Exports {
-    return this.#instance.kernels
+  constructor(module: WebAssembly.Module, ...more: WebAssembly.Module[]) {
+    this.#instance = new KernelInstance(module)
+    const others = more.map(other => this.#instance.exportsOf(other))
+    this.kernels = Object.assign({}, this.#instance.kernels, ...others)
   }
 
   #guard(address: number): void {

@@ -1,6 +1,8 @@
 // One family of kernels in a memory of its own, for tests and benches that call kernels directly:
 // buffers are handed out from the bottom, 64-byte aligned, and never freed.
 
+import { binary as core } from '../../src/backends/wasm/binaries/core.ts'
+
 /** A family's exports: every kernel takes byte pointers, element counts and numbers. */
 export type Exports = Record<string, (...operands: number[]) => number>
 
@@ -18,10 +20,11 @@ export class KernelInstance {
     this.kernels = this.exportsOf(module)
   }
 
-  /** The kernels of a family, on the same memory. */
+  /** The kernels of a family, on the same memory, with the core kernels that they may call. */
   exportsOf(module: WebAssembly.Module): Exports {
-    const instance = new WebAssembly.Instance(module, { env: { memory: this.memory } })
-    return instance.exports as unknown as Exports
+    const env = { memory: this.memory }
+    const { exports } = new WebAssembly.Instance(core.module(), { env })
+    return new WebAssembly.Instance(module, { env, core: exports }).exports as unknown as Exports
   }
 
   /** The address of `bytes` fresh bytes. */

@@ -24,7 +24,13 @@ export interface WasmOptions {
   /** Whether other threads see the memory. */
   readonly shared?: boolean
   /** Makes kernels of a binary; an instance of its module if absent. */
-  readonly instantiate?: (binary: Binary, memory: WebAssembly.Memory) => Exports
+  readonly instantiate?: (binary: Binary, imports: KernelImports) => Exports
+}
+
+/** What binaries import: the one memory, and the core kernels where they call them. */
+export interface KernelImports extends WebAssembly.Imports {
+  readonly env: { readonly memory: WebAssembly.Memory }
+  readonly core: Exports
 }
 
 const PAGE = 65536
@@ -38,8 +44,8 @@ const PANEL_WIDTH = 8
 const pointer = (buffer: Floats): number => buffer as unknown as number
 const handle = (offset: number): Floats => offset as unknown as Floats
 
-function instanceOf(binary: Binary, memory: WebAssembly.Memory): Exports {
-  return new WebAssembly.Instance(binary.module(), { env: { memory } }).exports as Exports
+function instanceOf(binary: Binary, imports: KernelImports): Exports {
+  return new WebAssembly.Instance(binary.module(), imports).exports as Exports
 }
 
 export class WasmBackend implements Backend {
@@ -141,7 +147,8 @@ export class WasmBackend implements Backend {
 
   #load(binary: Binary): void {
     try {
-      Object.assign(this.#exports, this.#instantiate(binary, this.#memory))
+      const imports = { env: { memory: this.#memory }, core: this.#exports }
+      Object.assign(this.#exports, this.#instantiate(binary, imports))
     } catch (cause) {
       throw new LowrankError(
         'backend',

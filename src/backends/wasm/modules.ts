@@ -3,7 +3,7 @@
 
 import type { Binary } from '../../core/backend.ts'
 import { throwAll } from '../../core/errors.ts'
-import type { Exports } from './backend.ts'
+import type { Exports, KernelImports } from './backend.ts'
 
 /** Compiled binaries by family: `{ core, transformer }`. */
 export type Modules = Readonly<Record<string, WebAssembly.Module>>
@@ -30,9 +30,9 @@ export function checkModules(modules: Modules): void {
 /** Makes kernels of the module given for a family, else of the inlined one. */
 export function instantiateFrom(
   modules: Modules,
-): (binary: Binary, memory: WebAssembly.Memory) => Exports {
-  return (binary, memory) => {
+): (binary: Binary, imports: KernelImports) => Exports {
+  return (binary, imports) => {
     const module = modules[binary.name] ?? binary.module()
-    return new WebAssembly.Instance(module, { env: { memory } }).exports as Exports
+    return new WebAssembly.Instance(module, imports).exports as Exports
   }
 }

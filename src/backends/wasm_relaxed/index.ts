@@ -4,12 +4,11 @@
 // own, since one relaxed instruction makes a whole binary invalid where they are not known.
 // Source: github.com/WebAssembly/relaxed-simd.
 
-import type { Backend, Binary } from '../../core/backend.ts'
+import type { Backend } from '../../core/backend.ts'
 import { LowrankError } from '../../core/errors.ts'
-import { WasmBackend, type WasmOptions } from '../wasm/backend.ts'
+import { WasmBackend } from '../wasm/backend.ts'
 import { binary as plainCore } from '../wasm/binaries/core.ts'
 import { binary as core } from './binaries/core.ts'
-import { binary as transformer } from './binaries/transformer.ts'
 
 export interface RelaxedOptions {
   /** Whether products may be fused; false if absent, which gives the ordinary backend. */
@@ -17,16 +16,6 @@ export interface RelaxedOptions {
   /** The most bytes its memory may grow to; 4 GiB if absent. */
   readonly maximumBytes?: number
 }
-
-const RELAXED: Readonly<Record<string, Binary>> = { core, transformer }
-
-function instantiate(binary: Binary, memory: WebAssembly.Memory): ReturnType<Instantiate> {
-  const { module } = RELAXED[binary.name] ?? binary
-  const { exports } = new WebAssembly.Instance(module(), { env: { memory } })
-  return exports as ReturnType<Instantiate>
-}
-
-type Instantiate = NonNullable<WasmOptions['instantiate']>
 
 class RelaxedBackend extends WasmBackend {
   override readonly name: string = 'wasm-relaxed'
@@ -62,5 +51,5 @@ export function wasm(options: RelaxedOptions = {}): Backend {
         'Node 20 has it behind --experimental-wasm-relaxed-simd, later versions without)',
     )
   }
-  return new RelaxedBackend({ core, maximumBytes, instantiate })
+  return new RelaxedBackend({ core, maximumBytes })
 }

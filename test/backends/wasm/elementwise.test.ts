@@ -4,8 +4,10 @@
 // (2⁻²²) of each function, a few of them in a formula, bound the error.
 
 import { describe, expect, it } from 'vitest'
+import { binary as arithmetic } from '../../../src/backends/wasm/binaries/arithmetic.ts'
 import { binary as core } from '../../../src/backends/wasm/binaries/core.ts'
 import { binary as elementwise } from '../../../src/backends/wasm/binaries/elementwise.ts'
+import { binary as losses } from '../../../src/backends/wasm/binaries/losses.ts'
 import { binary as transformer } from '../../../src/backends/wasm/binaries/transformer.ts'
 import type { Binary } from '../../../src/core/backend.ts'
 import { Random } from '../../../src/core/rng.ts'
@@ -96,9 +98,10 @@ describe.each(pointwise)('%s', (name, loops) => {
 
 const families: readonly (readonly [Binary, readonly { definition: { reference: unknown } }[]])[] =
   [
-    [elementwise, [addOp, subOp, mulOp, divOp, maximumOp, minimumOp, powOp, whereOp]],
+    [arithmetic, [addOp, subOp, mulOp, divOp, maximumOp, minimumOp, whereOp]],
+    [elementwise, [powOp]],
     [core, [mseLossOp]],
-    [transformer, [klDivOp, klDivLogOp, binaryCrossEntropyWithLogitsOp]],
+    [losses, [klDivOp, klDivLogOp, binaryCrossEntropyWithLogitsOp]],
   ]
 
 const broadcasting = families.flatMap(([binary, ops]) =>

@@ -2,12 +2,11 @@
 // dtype and around multiples of eight rows, with guard words behind every output.
 import { describe, expect, test } from 'vitest'
 import { binary as core } from '../../../src/backends/wasm/binaries/core.ts'
-import { binary as transformer } from '../../../src/backends/wasm/binaries/transformer.ts'
 import { bfloatValue, halfValue } from '../../support/halves.ts'
 import { KernelInstance } from '../../support/instance.ts'
 
 const instance = new KernelInstance(core.module(), 8)
-const kernels = { ...instance.kernels, ...instance.exportsOf(transformer.module()) }
+const { kernels } = instance
 const GUARD = 0x7fc0dead
 
 const bits = new Uint32Array(1)

@@ -271,9 +271,12 @@ describe('a binary for shared memory', () => {
     // One maximum of three bytes more.
     expect(shared.length).toBe(bytes.length + 3)
     const memory = new WebAssembly.Memory({ initial: 2, maximum: 65536, shared: true })
-    const { exports } = new WebAssembly.Instance(new WebAssembly.Module(shared), {
+    const sharedCore = new WebAssembly.Module(withSharedMemory(core.bytes?.() as Uint8Array))
+    const imports = {
       env: { memory },
-    })
+      core: new WebAssembly.Instance(sharedCore, { env: { memory } }).exports,
+    }
+    const { exports } = new WebAssembly.Instance(new WebAssembly.Module(shared), imports)
     expect(Object.keys(exports)).toEqual(
       WebAssembly.Module.exports(binary.module()).map(({ name }) => name),
     )

@@ -2,6 +2,7 @@
 // written outside outputs and scratch, and all of an output is written.
 
 import { describe, expect, it } from 'vitest'
+import { binary as layerNorm } from '../../../src/backends/wasm/binaries/layer_norm.ts'
 import { binary } from '../../../src/backends/wasm/binaries/transformer.ts'
 import { Random } from '../../../src/core/rng.ts'
 import { attentionScratch } from '../../../src/ops/attention_shape.ts'
@@ -16,7 +17,7 @@ const SIZES = [0, 1, 2, 3, 4, 5, 7, 8, 9, 11]
 describe('rms_norm and layer_norm', () => {
   it.each(SIZES)('write their outputs alone: %i columns', cols => {
     const rows = 3
-    const memory = new Guarded(binary.module())
+    const memory = new Guarded(binary.module(), layerNorm.module())
     const { kernels } = memory
     const [x, dy] = [memory.floats(draws(rows * cols)), memory.floats(draws(rows * cols))]
     const [weight, bias] = [memory.floats(draws(cols)), memory.floats(draws(cols))]

@@ -6,7 +6,7 @@
 
 import type { Binary } from '../../../core/backend.ts'
 import { LowrankError } from '../../../core/errors.ts'
-import type { Exports } from '../backend.ts'
+import type { Exports, KernelImports } from '../backend.ts'
 import * as at from './control.ts'
 import { withSharedMemory } from './shared_import.ts'
 import { spawn, type Thread } from './spawn.ts'
@@ -30,6 +30,7 @@ export class Pool {
   readonly #numbers: Float64Array
   readonly #binaries: SharedBinary[] = []
   #memory: WebAssembly.Memory | undefined
+  #core: Exports = {}
   #threads: Thread[] | undefined
   #stopped = false
   #kernels = 0
@@ -59,10 +60,15 @@ export class Pool {
   }
 
   /** Kernels of a binary; those that can be split hand out parts. */
-  instantiate(binary: Binary, memory: WebAssembly.Memory): Exports {
-    this.#memory = memory
+  instantiate(binary: Binary, { env }: KernelImports): Exports {
+    this.#memory = env.memory
     const module = new WebAssembly.Module(withSharedMemory(bytesOf(binary)))
-    const exports = new WebAssembly.Instance(module, { env: { memory } }).exports as Exports
+    // Inside a kernel, the core kernels do the whole of what they are asked for.
+    const imports = { env, core: this.#core }
+    const exports = new WebAssembly.Instance(module, imports).exports as Exports
+    if (binary.name === 'core') {
+      this.#core = exports
+    }
     const kernels: Exports = { ...exports }
     const names = Object.keys(exports).filter(name => name in SPLITS)
     for (const name of names) {

@@ -7,6 +7,7 @@ import { LowrankError } from '../../../core/errors.ts'
 
 const HEADER = 8
 const IMPORT_SECTION = 2
+const FUNCTION = 0
 const MEMORY = 2
 const SHARED = 3
 /** Pages of 64 KiB in 4 GiB. */
@@ -48,20 +49,35 @@ function encoded(value: number): number[] {
   return value < 128 ? [value] : [(value & 127) | 128, ...encoded(value >>> 7)]
 }
 
-/** The one import of a kernel binary, rewritten; `reader` is at the number of imports. */
-function sharedImport(bytes: Uint8Array, reader: Reader): number[] {
-  const start = reader.at
-  const count = reader.integer()
-  reader.skipName()
-  reader.skipName()
-  const kind = reader.byte()
-  if (count !== 1 || kind !== MEMORY) {
-    throw new LowrankError('backend', 'wasm: expected a binary that imports its memory and no more')
+/** Goes on to what follows the kind of the imported memory, past functions. */
+function findMemory(reader: Reader): void {
+  for (let left = reader.integer(); left > 0; left--) {
+    reader.skipName()
+    reader.skipName()
+    const kind = reader.byte()
+    if (kind === MEMORY) {
+      return
+    }
+    if (kind !== FUNCTION) {
+      break
+    }
+    reader.integer()
   }
+  throw new LowrankError(
+    'backend',
+    'wasm: expected a binary that imports memory and functions only',
+  )
+}
+
+/** The imports of a kernel binary, rewritten; `reader` is at the number of imports. */
+function sharedImport(bytes: Uint8Array, reader: Reader, end: number): number[] {
+  const start = reader.at
+  findMemory(reader)
   const before = bytes.subarray(start, reader.at)
   reader.byte()
   const minimum = reader.integer()
-  return [...before, SHARED, ...encoded(minimum), ...encoded(MAXIMUM)]
+  const after = bytes.subarray(reader.at, end)
+  return [...before, SHARED, ...encoded(minimum), ...encoded(MAXIMUM), ...after]
 }
 
 /** `bytes` with its imported memory shared. Throws a `backend` error where it imports anything else. */
@@ -73,7 +89,7 @@ export function withSharedMemory(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
     const length = reader.integer()
     const end = reader.at + length
     if (id === IMPORT_SECTION) {
-      const content = sharedImport(bytes, reader)
+      const content = sharedImport(bytes, reader, end)
       const head = [...bytes.subarray(0, section), id, ...encoded(content.length)]
       return Uint8Array.from([...head, ...content, ...bytes.subarray(end)])
     }

@@ -8,7 +8,7 @@ import * as at from './control.ts'
 const SPINS = 4000
 
 export const WORKER_SOURCE: string = `
-let words, numbers, memory, index, read = 0
+let words, numbers, memory, index, core, read = 0
 const kernels = []
 
 function compute(chunk) {
@@ -65,7 +65,8 @@ function receive(message) {
     index = message.index
   }
   for (const { module, names } of message.binaries) {
-    const { exports } = new WebAssembly.Instance(module, { env: { memory } })
+    const { exports } = new WebAssembly.Instance(module, { env: { memory }, core })
+    core ??= exports
     for (const name of names) kernels.push(exports[name])
   }
   read++

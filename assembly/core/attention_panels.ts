@@ -1,12 +1,7 @@
 // Keys or values [T, D] of one head, rows anywhere in memory, as the panels from which the product
 // reads its right operand in one stream, made once for all queries that share the head.
 
-import { pack_columns, pack_rows } from '../core/pack'
-
-@inline
-export function round_up(n: i32): i32 {
-  return (n + 7) & ~7
-}
+import { pack_columns, pack_rows } from './pack'
 
 /** out [T / 8][D][8], for products with the transpose; rows from `start` (a multiple of 8) to `end`. */
 export function pack_rows_panels(x: usize, step: usize, start: i32, end: i32, D: i32, out: usize): void {

@@ -1,8 +1,8 @@
 // Normalisation of each row to mean 0 and variance 1, y = (x - mean) r weight + bias,
 // r = 1 / sqrt(variance + eps), and its gradients. Formulas: src/ops/layer_norm.ts.
 
-import { add_products, block_sums, columns_clear, columns_flush, columns_write, ROWS } from './columns'
-import { products, row_sum } from './rows'
+import { add_products, block_sums, columns_clear, columns_flush, columns_write, ROWS } from '../transformer/columns'
+import { products, row_sum } from '../transformer/rows'
 
 /** y[j] = ((x[j] - mean) r) weight[j] + bias[j]; without weight or bias the step is left out. */
 @inline

@@ -110,7 +110,8 @@ function adapterTensors(example: Case, layer: LoraModule): Record<string, Answer
     const magnitude = state.variant?.extraStart?.(layer, state).lora_magnitude_vector
     const shape = state.extra?.lora_magnitude_vector?.shape
     if (magnitude && shape) {
-      found[`${prefix}magnitude_init`] = { shape, data: magnitude }
+      found[`${prefix}magnitude_init`] =
+        magnitude instanceof Parameter ? magnitude : { shape, data: magnitude }
     }
   }
   return found

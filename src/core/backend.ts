@@ -109,8 +109,11 @@ export function setBackend(backend: Backend | undefined): void {
   chosenBackend = backend
 }
 
-/** Runs `fn` with `backend` as the owner of new tensors, and puts the old one back. */
-export function withBackend<T>(backend: Backend, fn: () => T): T {
+/**
+ * Runs `fn` with `backend` as the owner of new tensors, and puts the old one back; `undefined` means the
+ * default.
+ */
+export function withBackend<T>(backend: Backend | undefined, fn: () => T): T {
   const before = chosenBackend
   chosenBackend = backend
   try {

@@ -107,12 +107,6 @@ export class Tensor<S extends Shape = Shape> {
     if (storage.buffer === undefined) {
       throw usedAfterScope()
     }
-    if (!storage.backend.synchronous) {
-      throw new LowrankError(
-        'backend',
-        `dataSync: ${storage.backend.name} cannot be read without waiting (use await data())`,
-      )
-    }
     return readBack(storage)
   }
 

@@ -71,7 +71,8 @@ function withExtra(layer: LoraModule, state: LoraState, weights: StateWeights): 
   const data = weights.extra ?? state.variant?.extraStart?.(layer, state) ?? {}
   const { backend } = state.A
   const extra = Object.entries(shapes).map(([name, shape]) => {
-    return [name, new Parameter(data[name], shape, { backend })]
+    const start = data[name]
+    return [name, start instanceof Parameter ? start : new Parameter(start, shape, { backend })]
   })
   return { ...state, extra: Object.fromEntries(extra) }
 }

@@ -54,6 +54,7 @@ export {
 } from './merge.ts'
 export { deltaWeight, mergedLayer } from './merged.ts'
 export { type LoraCall, LoraModule } from './module.ts'
+export { onCpu } from './on_cpu.ts'
 export type { Plan, PlannedLayer } from './plan.ts'
 export type { LoraState } from './state.ts'
 export { ALL_LINEAR, DEFAULT_TARGETS } from './targets.ts'

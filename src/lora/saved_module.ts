@@ -193,12 +193,6 @@ function frozen(parameter: Parameter, dtype: DType): Parameter {
   return parameter
 }
 
-/** A copy of a parameter, in float32. */
-export function copied(parameter: Parameter, stored?: ArrayLike<number>): Parameter {
-  const data = stored ?? parameter.dataSync()
-  return new Parameter(data, parameter.shape, { backend: parameter.backend })
-}
-
 /** The module at a path of the model without adapters: its wrapper, if there is one, and its place. */
 export function placeOf(model: Module, path: string): [place: string, module: Module] {
   for (const [place, module] of model.namedModules()) {

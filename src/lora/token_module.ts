@@ -18,6 +18,7 @@ import { mul } from '../ops/mul.ts'
 import { where } from '../ops/where.ts'
 import { BASE_NAME, chosenAdapters, rowAdapters, withOnly } from './active.ts'
 import { Holder, madeOnce, type Unloading } from './holder.ts'
+import { madeParameter } from './made_parameter.ts'
 import { splitRows } from './rows.ts'
 
 /** The tokens of an adapter and their rows. */
@@ -144,13 +145,11 @@ function withColumns(x: Tensor, y: Tensor, { indices, rows }: Tokens): Tensor {
   return indexSelect(cat([y, linear(x, rows)], { dim: -1 }), y.shape.length - 1, index)
 }
 
-/** The rows of a weight for some tokens, in float32. */
-export function rowsOf(weight: Parameter, indices: readonly number[]): Float64Array {
-  const C = weight.shape[1]
-  const data = weight.dataSync()
-  return Float64Array.from({ length: indices.length * C }, (_, i) => {
-    return data[indices[Math.floor(i / C)] * C + (i % C)]
-  })
+/** The rows of a weight for some tokens, trained, in float32. */
+export function rowsOf(weight: Parameter, indices: readonly number[]): Parameter {
+  const { backend } = weight
+  const index = tensor(indices, [indices.length], { dtype: 'int32', backend })
+  return madeParameter(() => embedding(index, weight))
 }
 
 function replacedRows(

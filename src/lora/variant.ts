@@ -1,5 +1,6 @@
 // A variant of LoRA: what an adapter does otherwise than y + s·B·A·x. Each is one file in variants/.
 
+import type { Parameter } from '../core/parameter.ts'
 import type { Shape } from '../core/shape.ts'
 import type { Tensor } from '../core/tensor.ts'
 import type { Adaptable } from '../nn/adaptable.ts'
@@ -32,8 +33,11 @@ export interface Variant {
   refusal?(layer: Adaptable): string | undefined
   /** The shapes of parameters beside A and B, by their names in PEFT's file. */
   extraShapes?(base: Adaptable): Readonly<Record<string, Shape>>
-  /** What those parameters start as, for an adapter whose A and B are there. */
-  extraStart?(layer: LoraModule, state: LoraState): Readonly<Record<string, ArrayLike<number>>>
+  /** What those parameters start as, for an adapter whose A and B are there; their elements, or they. */
+  extraStart?(
+    layer: LoraModule,
+    state: LoraState,
+  ): Readonly<Record<string, ArrayLike<number> | Parameter>>
   /** y with this adapter; absent where plain LoRA's does. */
   forward?(call: VariantCall): Tensor
   /** a + b, for plain adapters that follow; beside every `forward`. */

@@ -22,10 +22,10 @@ const COPIED =
 
 function contentOf(parameter: Parameter, dtype: DType): TensorContent {
   const stored: StoredDType = storedDType(dtype)
-  const bytes = (): Uint8Array =>
-    dtype === parameter.dtype && parameter.backend.precision === 32
-      ? bytesOf(parameter.bits())
-      : fromNumbers(parameter.dataSync(), stored)
+  const { precision, synchronous } = parameter.backend
+  const asItIs = dtype === parameter.dtype && precision === 32 && synchronous
+  const bytes = async (): Promise<Uint8Array> =>
+    asItIs ? bytesOf(parameter.bits()) : fromNumbers(await parameter.data(), stored)
   return { dtype: stored, shape: parameter.shape, bytes }
 }
 

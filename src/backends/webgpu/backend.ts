@@ -103,7 +103,8 @@ export class DeviceBackend implements WebGpuBackend {
   read(): TypedArray {
     throw new LowrankError(
       'backend',
-      'read: webgpu cannot be read without waiting (use await data())',
+      'dataSync: webgpu cannot be read without waiting (use await data(); for what looks at weights at ' +
+        'once, such as merge, await onCpu(model, () => …) of lowrank/lora)',
     )
   }
 

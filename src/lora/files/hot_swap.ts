@@ -4,6 +4,7 @@
 
 import { throwAll } from '../../core/errors.ts'
 import { Parameter } from '../../core/parameter.ts'
+import { release } from '../../core/scope.ts'
 import { countOf, type Shape } from '../../core/shape.ts'
 import { type ByteSource, locate } from '../../io/source.ts'
 import type { Module } from '../../nn/module.ts'
@@ -39,6 +40,17 @@ function overwrite(parameter: Parameter, data: Float32Array): void {
   }
   const exact = backend.precision === 64 ? Float64Array.from(data) : data
   backend.write(parameter.buffer(), 'float32', exact)
+}
+
+/** The elements of a parameter that was just made; what cannot be read at once is taken as it is. */
+function takeOver(parameter: Parameter, made: Parameter): void {
+  if (made.backend.synchronous) {
+    overwrite(parameter, Float32Array.from(made.dataSync()))
+    made.dispose()
+    return
+  }
+  release(parameter.storage)
+  parameter.storage = made.storage
 }
 
 /** A and B of rank r in the shapes that are there. */
@@ -77,7 +89,12 @@ function swapLayer(name: string, swap: Swap, config: ResolvedConfig): void {
   const next = { ...state, scaling, loraAlpha: alphaOf(scaling, state.r, config) }
   const extra = weights?.extra ?? state.variant?.extraStart?.(layer, next)
   for (const [key, parameter] of Object.entries(state.extra ?? {})) {
-    overwrite(parameter, Float32Array.from(extra?.[key] ?? []))
+    const start = extra?.[key] ?? []
+    if (start instanceof Parameter) {
+      takeOver(parameter, start)
+    } else {
+      overwrite(parameter, Float32Array.from(start))
+    }
   }
   layer.unmerge()
   layer.adapters.set(name, next)
@@ -173,7 +190,7 @@ export async function hotSwap(
   const planned = new Map(read.made.layers.map(layer => [layer.path, layer]))
   const where = locate(source, WEIGHTS_FILE)
   throwAll('target', where, swapProblems(layers, planned, name))
-  checkSameKind(where, model, layers, name, read)
+  await checkSameKind(where, model, layers, name, read)
   const before = adapterConfigs(model).get(name) as ResolvedConfig
   const swaps = layers.map(({ path, layer }) => {
     const next = planned.get(path)

@@ -178,8 +178,8 @@ export function weightsOf(
 }
 
 /** Whether a parameter has these elements. */
-export function isSame(data: ArrayLike<number>, parameter: Parameter): boolean {
-  const own = parameter.dataSync()
+export async function isSame(data: ArrayLike<number>, parameter: Parameter): Promise<boolean> {
+  const own = await parameter.data()
   return own.every((value, i) => value === data[i])
 }
 
@@ -191,7 +191,7 @@ async function applyCarried(
 ): Promise<void> {
   for (const { path, key, parameter } of carriedWeights(model, config)) {
     const data = stored.get(key)
-    if (!data || isSame(data, parameter)) {
+    if (!data || (await isSame(data, parameter))) {
       continue
     }
     const name = key.endsWith('.bias') ? 'bias' : 'weight'
@@ -216,6 +216,20 @@ export function startOf(
     }
   }
   return undefined
+}
+
+/** Runs `fn` where it can look at weights at once, if the start of the adapter makes it do so. */
+async function whereReadable(
+  model: Module,
+  { made, extensions }: Pick<ReadAdapter, 'made' | 'extensions'>,
+  fn: () => Module,
+): Promise<Module> {
+  const { initLoraWeights: init } = made.config
+  const looks = extensions.some(
+    ({ takenFromBase, initialisations = [] }) =>
+      takenFromBase && initialisations.some(name => String(init).match(name)?.[0] === init),
+  )
+  return looks ? (await import('../on_cpu.ts')).onCpu(model, fn) : fn()
 }
 
 /** An adapter that was read, and how it fits a model that is not changed yet. */
@@ -270,14 +284,13 @@ export async function load<M extends Module>(
   options: LoadAdapterOptions = {},
 ): Promise<Attached<M>> {
   const { made, stored, extensions } = await readAdapter(model, source, options)
-  const loaded = applyPlan(
-    model,
-    made,
-    planned => ({
-      ...weightsOf(planned, stored),
-      start: startOf(planned, made, extensions),
-    }),
-    new Map([...stored].map(([key, data]) => [key.slice(PREFIX.length), data])),
+  const parts = new Map([...stored].map(([key, data]) => [key.slice(PREFIX.length), data]))
+  const weights = (planned: PlannedLayer): StateWeights => ({
+    ...weightsOf(planned, stored),
+    start: startOf(planned, made, extensions),
+  })
+  const loaded = await whereReadable(model, { made, extensions }, () =>
+    applyPlan(model, made, weights, parts),
   )
   await applyCarried(loaded, made, stored)
   activate(loaded, [made.adapterName])

@@ -44,12 +44,13 @@ function kindHere(model: Module, layers: readonly LoraLayer[], name: string): Ki
   }
 }
 
-function kindRead(model: Module, { made, stored, extensions }: ReadAdapter): Kind {
+async function kindRead(model: Module, { made, stored, extensions }: ReadAdapter): Promise<Kind> {
   const { config, layers, parts } = made
-  const carried = carriedWeights(model, config).some(({ key, parameter }) => {
+  let carried = false
+  for (const { key, parameter } of carriedWeights(model, config)) {
     const data = stored.get(key)
-    return data && !isSame(data, parameter)
-  })
+    carried ||= data !== undefined && !(await isSame(data, parameter))
+  }
   return {
     update: updateName(layers[0]?.variant?.name, config.loraBias),
     beside: present({
@@ -65,15 +66,15 @@ function inWords({ update, beside }: Kind): string {
 }
 
 /** Throws a `target` error unless what was read can take the place of an adapter of these layers. */
-export function checkSameKind(
+export async function checkSameKind(
   where: string,
   model: Module,
   layers: readonly LoraLayer[],
   name: string,
   read: ReadAdapter,
-): void {
+): Promise<void> {
   const before = kindHere(model, layers, name)
-  const next = kindRead(model, read)
+  const next = await kindRead(model, read)
   if (before.update !== next.update || before.beside.length + next.beside.length > 0) {
     throw new LowrankError(
       'target',

@@ -22,9 +22,12 @@ export interface AttachEvaOptions<M, B> extends EvaOptions, AttachOptions {
   readonly maxBatches?: number
 }
 
-function inputOf(x: Tensor, mask: ArrayLike<number | boolean> | undefined): LayerInput {
+async function inputOf(
+  x: Tensor,
+  mask: ArrayLike<number | boolean> | undefined,
+): Promise<LayerInput> {
   const cols = x.shape.at(-1) as number
-  const all = Float64Array.from(x.dataSync())
+  const all = Float64Array.from(await x.data())
   if (!mask) {
     return { data: all, rows: all.length / cols, cols }
   }
@@ -39,12 +42,13 @@ function inputOf(x: Tensor, mask: ArrayLike<number | boolean> | undefined): Laye
 }
 
 /** Runs `run` and gives what each of the layers was given in it, the first time. */
-function collect(
+async function collect(
   layers: readonly PlannedLayer[],
   mask: ArrayLike<number | boolean> | undefined,
   run: () => unknown,
-): LayerInputs {
-  const inputs = new Map<string, LayerInput>()
+): Promise<LayerInputs> {
+  // Asked for while the layer runs, which is when its input is there.
+  const inputs = new Map<string, Promise<LayerInput>>()
   const restore: (() => void)[] = []
   for (const { path, layer } of layers) {
     const module = layer as { forward: (x: Tensor, ...rest: unknown[]) => unknown }
@@ -72,7 +76,11 @@ function collect(
     'lora.attachEva',
     missing.map(path => `${path} was not reached by the batch (exclude it)`),
   )
-  return inputs
+  const found = new Map<string, LayerInput>()
+  for (const [path, input] of inputs) {
+    found.set(path, await input)
+  }
+  return found
 }
 
 interface Found {
@@ -128,7 +136,7 @@ async function findStarts<M, B>(
       )
     }
     const batch = kept[i % kept.length]
-    eva.add(collect(layers, mask?.(batch), () => forward(model, batch)))
+    eva.add(await collect(layers, mask?.(batch), () => forward(model, batch)))
   }
   return eva.result()
 }

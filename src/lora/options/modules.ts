@@ -9,9 +9,10 @@ import type { Module } from '../../nn/module.ts'
 import { holdersIn, plainPath } from '../adapters.ts'
 import { isFlag, isNames, type LoraConfig } from '../config.ts'
 import type { Extension, PartsRequest, PlannedPart } from '../extension.ts'
+import { copied } from '../made_parameter.ts'
 import { LoraModule } from '../module.ts'
 import type { Candidate } from '../plan.ts'
-import { copied, plainAt, saveVersion } from '../saved_module.ts'
+import { plainAt, saveVersion } from '../saved_module.ts'
 import { fileKey } from '../state.ts'
 
 /** The options that concern whole modules. */

@@ -75,8 +75,11 @@ function tokensPart(
     parameters: indices.length * embeddingDim,
     shapes: new Map([[key, shape]]),
     apply(target, adapterName, stored) {
-      const data = stored?.get(key) ?? rowsOf(plain.weight, indices)
-      const rows = new Parameter(data, shape, { backend: plain.weight.backend })
+      const { weight } = plain
+      const data = stored?.get(key)
+      const rows = data
+        ? new Parameter(data, shape, { backend: weight.backend })
+        : rowsOf(weight, indices)
       const result = giveTokens(target, path, adapterName, { indices, rows })
       return tied === undefined
         ? result

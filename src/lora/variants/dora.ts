@@ -7,8 +7,9 @@
 //
 // so W + s·B·A is not formed: ‖W‖² is computed once, in f64, the rest in f32. Where the three terms cancel
 // beyond n² ≥ (‖W‖² + ‖s·B‖²·‖A‖²)/16 the row itself is summed in f64. So n is off by at most
-// 16·(in + 2·r + 6)·2⁻²⁴ of itself, on every backend that can be read at once; on others a floor of
-// 2⁻²⁰·‖W‖² under n² keeps m/n finite. Under dropout only the update and a
+// 16·(in + 2·r + 6)·2⁻²⁴ of itself, on every backend that can be read at once. On others ‖W‖² is computed
+// in f32 in each call, which costs one product with W of a single row, and a floor of 2⁻²⁰·‖W‖² under n²
+// keeps m/n finite. Under dropout only the update and a
 // second product with W see the thinned input, as in PEFT: y + (m/n − 1) ⊙ W∘x̃ + m/n ⊙ s·B∘(A∘x̃). After
 // another variant DoRA acts on the result so far, less the bias; its norm is that of the base.
 
@@ -19,6 +20,7 @@ import { noGrad } from '../../core/tape.ts'
 import { type Tensor, tensor } from '../../core/tensor.ts'
 import type { Adaptable } from '../../nn/adaptable.ts'
 import { add } from '../../ops/add.ts'
+import { cast } from '../../ops/cast.ts'
 import { cat } from '../../ops/cat.ts'
 import { div } from '../../ops/div.ts'
 import { dropout } from '../../ops/dropout.ts'
@@ -26,6 +28,7 @@ import type { LowRank } from '../../ops/lora_linear.ts'
 import { loraMerge } from '../../ops/lora_merge.ts'
 import { matmul } from '../../ops/matmul.ts'
 import { mul } from '../../ops/mul.ts'
+import { norm } from '../../ops/norm.ts'
 import { relu } from '../../ops/relu.ts'
 import { reshape } from '../../ops/reshape.ts'
 import { sqrt } from '../../ops/sqrt.ts'
@@ -34,6 +37,7 @@ import { sum } from '../../ops/sum.ts'
 import { transpose } from '../../ops/transpose.ts'
 import { isFlag } from '../config.ts'
 import type { Extension } from '../extension.ts'
+import { madeParameter } from '../made_parameter.ts'
 import { matrixUpdates } from '../merged.ts'
 import { splitRows } from '../rows.ts'
 import { type LoraState, updatesOf } from '../state.ts'
@@ -129,6 +133,17 @@ function exactSquares(
   })
 }
 
+/** Σ W² per row [out]: where it cannot be read it is computed in f32, each time. */
+function squaredTensor(base: Adaptable, weight: Tensor): Tensor {
+  const { backend } = weight
+  if (backend.synchronous) {
+    const rows = squaredRows(base, weight)
+    return tensor(rows, [rows.length], { backend })
+  }
+  const rows = norm(cast(base.oriented(weight), 'float32'), { dim: 1 })
+  return mul(rows, rows)
+}
+
 /** n² [out] without rows that rounding has eaten. */
 function restored(
   base: Adaptable,
@@ -137,16 +152,12 @@ function restored(
   squared: Tensor,
   factors: { A: Tensor; B: Tensor },
 ): Tensor {
-  const rows = squaredRows(base, weight)
   const { backend } = weight
   if (!backend.synchronous) {
-    const floor = tensor(
-      rows.map(square => square / 0x100000),
-      [rows.length],
-      { backend },
-    )
+    const floor = mul(squaredTensor(base, weight), 1 / 0x100000)
     return add(relu(sub(squared, floor)), floor)
   }
+  const rows = squaredRows(base, weight)
   const values = squared.dataSync()
   const lost = cancelledRows(rows, values, factors)
   if (lost.length === 0) {
@@ -162,12 +173,10 @@ function restored(
 function weightNorm(base: Adaptable, weight: Tensor, state: LoraState): Tensor {
   const factors = stacked(base, state)
   const { A, B } = factors
-  const { backend } = weight
-  const rows = squaredRows(base, weight)
   const cross = mul(transpose(base.project(A, weight), 0, 1), 2)
   const own = matmul(B, matmul(A, A, { transposeB: true }))
   const change = sum(mul(add(cross, own), B), { dim: 1 })
-  const squared = add(change, tensor(rows, [rows.length], { backend }))
+  const squared = add(change, squaredTensor(base, weight))
   return sqrt(restored(base, weight, state, squared, factors))
 }
 
@@ -254,7 +263,12 @@ const doraVariant: Variant = {
   extraShapes: base => ({ [MAGNITUDE]: base.perOutput ?? [base.outFeatures] }),
 
   extraStart({ base }, state) {
-    return { [MAGNITUDE]: detachedNorm(base, base.weight, state).dataSync() }
+    const norm = detachedNorm(base, base.weight, state)
+    const shape = base.perOutput ?? [base.outFeatures]
+    const { synchronous } = norm.backend
+    return {
+      [MAGNITUDE]: synchronous ? norm.dataSync() : madeParameter(() => reshape(norm, shape)),
+    }
   },
 
   forward(call) {

@@ -1,7 +1,8 @@
-// Two threads against one: products, and one training step of a two-layer Llama (width 256, 4 heads,
-// feed-forward 704, vocabulary 512, 4 × 128 tokens, LoRA r = 8 on q and v). The results of both must be
-// the same bits before a time counts. Samples alternate; the best and the median of each are printed.
-//   npx tsx bench/threads.ts [--threads 2]
+// Two threads against one: products, and training steps of a linear layer with LoRA (256 rows, width 768 with
+// r = 8, 2048 with r = 16) and of a two-layer Llama (width 256, 4 heads, feed-forward 704, vocabulary 512,
+// 4 × 128 tokens, LoRA r = 8 on q and v). The results of both must be the same bits before a time counts; they
+// are read and compared outside of what is timed. Samples alternate; the best and the median of each are printed.
+//   npx tsx bench/threads.ts [--threads 2] [--only transformer]
 // Another busy process takes the second core away: the ratios are those of a quiet machine only.
 
 import { setTimeout as pause } from 'node:timers/promises'
@@ -10,8 +11,10 @@ import {
   AdamW,
   attach,
   type Backend,
+  Linear,
   manualSeed,
   matmul,
+  mseLoss,
   setBackend,
   step,
   tensor,
@@ -20,15 +23,22 @@ import {
 import { LlamaForCausalLM, readLlamaConfig } from 'lowrank/models'
 import { wasm } from 'lowrank/wasm'
 
-const { values } = parseArgs({ options: { threads: { type: 'string', default: '2' } } })
+const { values } = parseArgs({
+  options: { threads: { type: 'string', default: '2' }, only: { type: 'string', default: '' } },
+})
 const threads = Number(values.threads)
 const SAMPLES = 15
 
-/** Runs once and returns a number that all bits of the result went into. */
-type Job = () => Promise<number>
+interface Job {
+  /** What is timed. */
+  run(): unknown
+  /** Runs too, and returns all bits of the result, or a number that all of them went into. */
+  result(): Promise<ArrayLike<number> | number>
+}
 
 const TOKENS = 128
 const BATCH = 4
+const ROWS = 256
 const CONFIG = {
   vocab_size: 512,
   hidden_size: 256,
@@ -46,28 +56,44 @@ function transformer(): Job {
   const optimizer = new AdamW(model.trainable(), { lr: 1e-3 })
   const ids = Int32Array.from({ length: BATCH * TOKENS }, (_, i) => (i * 40503) % 512)
   const tokens = tensor(ids, [BATCH, TOKENS], { dtype: 'int32' })
-  return () => trainStep(optimizer, () => model.loss(tokens, tokens))
+  return training(() => trainStep(optimizer, () => model.loss(tokens, tokens)))
 }
 
-const values1 = (count: number): Float32Array =>
+/** The loss of a step tells of all bits of the parameters, and so of the steps before. */
+function training(step: () => Promise<number>): Job {
+  return { run: step, result: step }
+}
+
+function layer(width: number, r: number): Job {
+  manualSeed(1)
+  const model = attach(new Linear(width, width, { bias: false }), { r, loraAlpha: 2 * r })
+  const optimizer = new AdamW(model.trainable(), { lr: 1e-3 })
+  const x = tensor(ramp(ROWS * width), [ROWS, width])
+  const target = tensor(ramp(ROWS * width).reverse(), [ROWS, width])
+  return training(() => trainStep(optimizer, () => mseLoss(model.forward(x), target)))
+}
+
+const ramp = (count: number): Float32Array =>
   Float32Array.from({ length: count }, (_, i) => ((i * 37) % 101) / 101 - 0.5)
 
-/** a · bᵀ with both operands on the backend, inside a step that reads one element. */
+/** a · bᵀ with both operands on the backend, several times in a step. */
 function product(M: number, N: number, K: number, times: number): Job {
-  const a = tensor(values1(M * K), [M, K])
-  const b = tensor(values1(N * K), [N, K])
-  return async () =>
+  const a = tensor(ramp(M * K), [M, K])
+  const b = tensor(ramp(N * K), [N, K])
+  const run = (): void => {
     step(() => {
-      let last = matmul(a, b, { transposeB: true })
-      for (let i = 1; i < times; i++) {
-        last = matmul(a, b, { transposeB: true })
+      for (let i = 0; i < times; i++) {
+        matmul(a, b, { transposeB: true })
       }
-      return Array.from(last.dataSync()).reduce((sum, value) => sum + value, 0)
     })
+  }
+  return { run, result: () => matmul(a, b, { transposeB: true }).data() }
 }
 
 const JOBS: Readonly<Record<string, () => Job>> = {
   transformer,
+  'LoRA layer, 768': () => layer(768, 8),
+  'LoRA layer, 2048': () => layer(2048, 16),
   '64³': () => product(64, 64, 64, 400),
   '128³': () => product(128, 128, 128, 100),
   '256³': () => product(256, 256, 256, 20),
@@ -88,7 +114,7 @@ async function on<T>(backend: Backend, fn: () => T | Promise<T>): Promise<T> {
 
 async function milliseconds(job: Job): Promise<number> {
   const start = performance.now()
-  await job()
+  await job.run()
   return performance.now() - start
 }
 
@@ -101,14 +127,22 @@ function summary(samples: readonly number[]): [best: number, median: number] {
 const one = wasm()
 const several = wasm({ threads })
 
+async function checkBits(name: string, jobs: readonly Job[]): Promise<void> {
+  const [x, y] = [await on(one, () => jobs[0].result()), await on(several, () => jobs[1].result())]
+  if (String(x) !== String(y)) {
+    throw new Error(`${name}: other bits on ${threads} threads than on one`)
+  }
+}
+
 for (const [name, make] of Object.entries(JOBS)) {
+  if (!name.startsWith(values.only)) {
+    continue
+  }
   const jobs = [await on(one, make), await on(several, make)]
   const backends = [one, several]
   for (let warm = 0; warm < 5; warm++) {
-    const [x, y] = [await on(one, jobs[0]), await on(several, jobs[1])]
-    if (x !== y) {
-      throw new Error(`${name}: ${x} on one thread, ${y} on ${threads}`)
-    }
+    await checkBits(name, jobs)
+    // Workers start in the meantime.
     await pause(50)
   }
   const samples: number[][] = [[], []]
@@ -117,6 +151,7 @@ for (const [name, make] of Object.entries(JOBS)) {
       samples[which].push(await on(backends[which], () => milliseconds(jobs[which])))
     }
   }
+  await checkBits(name, jobs)
   const [[best1, median1], [best2, median2]] = samples.map(summary)
   console.log(
     `${name}: ${best1.toFixed(2)} → ${best2.toFixed(2)} ms, ${(best1 / best2).toFixed(2)} × ` +

@@ -106,7 +106,7 @@ const JOBS: Readonly<Record<string, Job>> = {
     ([q, k, v, attnMask]) => scaledDotProductAttention(q, k, v, { mask: attnMask }),
   ),
   'a tensor used twice': traced([[300, 300]], ([x]) => mul(x, x)),
-  'rms norm': traced([[190, 200], [200]], ([x, w]) => rmsNorm(x, w)),
+  'rms norm': traced([[400, 200], [200]], ([x, w]) => rmsNorm(x, w)),
   swiglu: traced(
     [
       [190, 200],

@@ -17,14 +17,10 @@ export const MOST_WORKERS = 32
 /** Float64 numbers of the work in hand, after the words. */
 export const KERNEL = 0 // number of the kernel
 export const COUNT = 1 // which operand is the number of units
-export const UNITS_LEFT = 2 // how many units there are
-export const CHUNK = 3 // units in a chunk
-export const SCRATCH = 4 // which operand is scratch, or −1
-export const MOVES = 5 // how many (operand, step) pairs follow the operands
-export const OPERANDS = 6 // how many operands there are
-export const FIRST = 7 // the operands, then the pairs
-export const OWN_SCRATCH = 96 // per worker: where its scratch is
+export const SCRATCH = 2 // which operand is scratch, or −1
+export const MOVES = 3 // how many (operand, step) pairs follow the operands
+export const OPERANDS = 4 // how many operands there are
+export const FIRST = 5 // the operands, then the pairs
+export const STARTS = 96 // per chunk: its first unit; after the last chunk, how many units there are
+export const OWN_SCRATCH: number = STARTS + 3 * (MOST_WORKERS + 1) + 1 // per worker: where its scratch is
 export const NUMBERS: number = OWN_SCRATCH + MOST_WORKERS
-
-/** Chunks fit into the low byte of CLAIM. */
-export const MOST_CHUNKS = 255

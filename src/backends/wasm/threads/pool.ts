@@ -10,7 +10,8 @@ import type { Exports, KernelImports } from '../backend.ts'
 import * as at from './control.ts'
 import { withSharedMemory } from './shared_import.ts'
 import { spawn, type Thread } from './spawn.ts'
-import { SPLITS, type Split } from './splits.ts'
+import { partOf, type Split, startsOf } from './split.ts'
+import { SPLITS } from './splits.ts'
 
 type Kernel = (...operands: number[]) => number
 
@@ -19,9 +20,6 @@ interface SharedBinary {
   readonly module: WebAssembly.Module
   readonly names: readonly string[]
 }
-
-/** Chunks per thread: whoever is late takes fewer. */
-const SHARE = 3
 
 export class Pool {
   readonly #count: number
@@ -103,11 +101,11 @@ export class Pool {
       if (!split || !this.#loaded()) {
         return kernel(...operands)
       }
-      const chunk = chunkOf(split, this.#count + 1)
-      if (chunk >= split.units) {
+      const starts = startsOf(split, this.#count + 1)
+      if (starts.length < 3) {
         return kernel(...operands)
       }
-      this.#run(kernel, number, operands, split, chunk)
+      this.#run(kernel, number, operands, split, starts)
       return 0
     }
   }
@@ -171,12 +169,18 @@ export class Pool {
     }
   }
 
-  #run(kernel: Kernel, number: number, operands: number[], split: Split, chunk: number): void {
-    const chunks = Math.ceil(split.units / chunk)
-    this.#describe(number, operands, split, chunk)
+  #run(
+    kernel: Kernel,
+    number: number,
+    operands: number[],
+    split: Split,
+    starts: readonly number[],
+  ): void {
+    const chunks = starts.length - 1
+    this.#describe(number, operands, split, starts)
     Atomics.store(this.#words, at.DONE, 0)
     this.#publish(chunks)
-    const own = this.#takeChunks(kernel, operands, split, chunk)
+    const own = this.#takeChunks(kernel, operands, split, starts)
     while (Atomics.load(this.#words, at.DONE) < chunks - own) {
       // Workers are in their last chunk: shorter than any way of sleeping.
     }
@@ -185,23 +189,32 @@ export class Pool {
     }
   }
 
-  #describe(number: number, operands: readonly number[], split: Split, chunk: number): void {
+  #describe(
+    number: number,
+    operands: readonly number[],
+    split: Split,
+    starts: readonly number[],
+  ): void {
     const numbers = this.#numbers
     numbers[at.KERNEL] = number
     numbers[at.COUNT] = split.count
-    numbers[at.UNITS_LEFT] = split.units
-    numbers[at.CHUNK] = chunk
     numbers[at.SCRATCH] = split.scratch
     numbers[at.MOVES] = split.moves.length
     numbers[at.OPERANDS] = operands.length
     numbers.set(operands, at.FIRST)
+    numbers.set(starts, at.STARTS)
     split.moves.forEach((pair, i) => {
       numbers.set(pair, at.FIRST + operands.length + 2 * i)
     })
   }
 
   /** Computes chunks until none is left; how many. */
-  #takeChunks(kernel: Kernel, operands: readonly number[], split: Split, chunk: number): number {
+  #takeChunks(
+    kernel: Kernel,
+    operands: readonly number[],
+    split: Split,
+    starts: readonly number[],
+  ): number {
     for (let own = 0; ; ) {
       const claim = Atomics.load(this.#words, at.CLAIM)
       const left = claim & 255
@@ -209,7 +222,7 @@ export class Pool {
         return own
       }
       if (Atomics.compareExchange(this.#words, at.CLAIM, claim, claim - 1) === claim) {
-        kernel(...partOf(operands, split, (left - 1) * chunk, chunk))
+        kernel(...partOf(operands, split, starts[left - 1], starts[left]))
         own++
       }
     }
@@ -221,20 +234,4 @@ function bytesOf(binary: Binary): Uint8Array {
     throw new LowrankError('backend', 'wasm: threads need engines that compile at run time')
   }
   return binary.bytes()
-}
-
-/** Units in a chunk: every thread gets a few. */
-function chunkOf({ units, grain }: Split, threads: number): number {
-  const chunks = Math.min(at.MOST_CHUNKS, threads * SHARE)
-  return Math.ceil(units / chunks / grain) * grain
-}
-
-/** The operands of the same call for units `start` … `start + chunk − 1`. */
-function partOf(operands: readonly number[], split: Split, start: number, chunk: number): number[] {
-  const part = [...operands]
-  part[split.count] = Math.min(chunk, split.units - start)
-  for (const [operand, step] of split.moves) {
-    part[operand] += start * step
-  }
-  return part
 }

@@ -15,9 +15,8 @@ function compute(chunk) {
   const first = ${at.FIRST}
   const count = numbers[${at.OPERANDS}]
   const operands = Array.from(numbers.subarray(first, first + count))
-  const size = numbers[${at.CHUNK}]
-  const start = chunk * size
-  const units = Math.min(size, numbers[${at.UNITS_LEFT}] - start)
+  const start = numbers[${at.STARTS} + chunk]
+  const units = numbers[${at.STARTS + 1} + chunk] - start
   operands[numbers[${at.COUNT}]] = units
   for (let i = 0; i < numbers[${at.MOVES}]; i++) {
     const pair = first + count + 2 * i

@@ -7,7 +7,14 @@ import { narrow } from '../core/half.ts'
 import { Parameter } from '../core/parameter.ts'
 import { backward, step } from '../core/tape.ts'
 import { type Tensor, tensor } from '../core/tensor.ts'
-import { deltaWeight, EXTENSIONS, LoraModule, type LoraState, mergedLayer } from '../lora/index.ts'
+import {
+  deltaWeight,
+  EXTENSIONS,
+  LoraModule,
+  type LoraState,
+  mergedLayer,
+  onCpu,
+} from '../lora/index.ts'
 import { type Adaptable, Conv1D, Conv2d, Embedding, Linear } from '../nn/index.ts'
 import type { Case, CaseJson, CaseTensor } from './case.ts'
 import { type Answered, type Check, checkThat, compareTensor, scaledError } from './compare.ts'
@@ -152,7 +159,7 @@ async function runMixed(example: Case): Promise<Answer> {
 async function runHalf(example: Case): Promise<Answer> {
   const layer = layerOf(example)
   const y = layer.forward(inputOf(example))
-  const merged = mergedLayer(layer)
+  const merged = await onCpu(layer, () => mergedLayer(layer))
   return { tensors: await allAnswered({ y, y_exact: y, 'merged.weight': merged.weight }) }
 }
 
@@ -165,7 +172,7 @@ async function runWhole(example: Case): Promise<Answer> {
     backward(output, tensor(dy.data, dy.shape))
     return output
   })
-  const merged = example.json.mergeable ? mergedLayer(layer) : undefined
+  const merged = example.json.mergeable ? await onCpu(layer, () => mergedLayer(layer)) : undefined
   const own = adapterTensors(example, layer)
   const tensors = await allAnswered({
     y,

@@ -10,6 +10,7 @@ import {
   type LoraModule,
   loraLayers,
   mergedLayer,
+  onCpu,
 } from '../../lora/index.ts'
 import { Linear, Module } from '../../nn/index.ts'
 import { type Case, readTensors } from '../case.ts'
@@ -56,8 +57,9 @@ export async function runConversion(example: Case): Promise<Answer> {
   const directory = memoryDirectory()
   await convertToLora(model, directory)
   const saved = await readTensors(directory, 'adapter_model.safetensors')
+  const merged = await onCpu(layer, () => mergedLayer(layer))
   const tensors: Record<string, Answered | undefined> = {
-    'effective.weight': await answered(mergedLayer(layer).weight),
+    'effective.weight': await answered(merged.weight),
   }
   for (const [key, value] of saved) {
     tensors[`saved.${key}`] = value

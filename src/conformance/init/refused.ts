@@ -4,7 +4,7 @@
 
 import { LowrankError } from '../../core/errors.ts'
 import type { Parameter } from '../../core/parameter.ts'
-import { attach } from '../../lora/index.ts'
+import { attach, onCpu } from '../../lora/index.ts'
 import type { Case, CaseJson } from '../case.ts'
 import { type Check, checkThat } from '../compare.ts'
 import type { Answer } from '../kind.ts'
@@ -23,11 +23,12 @@ function shapeOf({ kind, din, dout, cin, cout, kernel, rows, dim }: CaseJson): r
   }
 }
 
-function outcomeOf(row: CaseJson): Record<string, unknown> {
+async function outcomeOf(row: CaseJson): Promise<Record<string, unknown>> {
   try {
     const shape = shapeOf(row)
     const layer = LAYERS[row.kind](shape)
-    const { adapters } = attach(layer, { r: row.r, initLoraWeights: row.init })
+    const config = { r: row.r, initLoraWeights: row.init }
+    const { adapters } = await onCpu(layer, () => attach(layer, config))
     const { A, B } = adapters.get('default') as { A: Parameter; B: Parameter }
     return { outcome: 'accepted', shapes: [A.shape, B.shape] }
   } catch (error) {
@@ -50,8 +51,9 @@ export function combinationOf({
   return combination
 }
 
-export function runRefused({ json }: Case): Answer {
-  return { tensors: {}, json: { rows: (json.rows as CaseJson[]).map(outcomeOf) } }
+export async function runRefused({ json }: Case): Promise<Answer> {
+  const rows = await Promise.all((json.rows as CaseJson[]).map(outcomeOf))
+  return { tensors: {}, json: { rows } }
 }
 
 /** PEFT starts these as by default; only where that is what the name means is it taken here, too. */

@@ -6,7 +6,7 @@ import type { Backend } from '../../core/backend.ts'
 import { Parameter } from '../../core/parameter.ts'
 import { multiply, transpose } from '../../linalg/index.ts'
 import { scalingOf } from '../../lora/config.ts'
-import { EXTENSIONS } from '../../lora/index.ts'
+import { EXTENSIONS, onCpu } from '../../lora/index.ts'
 import { type FactorDraws, initialWeights } from '../../lora/init/index.ts'
 import { orientedWeight } from '../../lora/init/oriented.ts'
 import { type Adaptable, Conv1D, Conv2d, Embedding, Linear } from '../../nn/index.ts'
@@ -64,9 +64,13 @@ function products(layer: Adaptable, own: Matrices, start: Matrices | undefined, 
   }
 }
 
-export function runStart(example: Case, _backend: Backend): Answer {
-  const { r, lora_alpha, use_rslora, init_lora_weights, kind } = example.json
+export function runStart(example: Case, _backend: Backend): Promise<Answer> {
   const base = layerOf(example)
+  return onCpu(base, () => startOf(example, base))
+}
+
+function startOf(example: Case, base: Adaptable): Answer {
+  const { r, lora_alpha, use_rslora, init_lora_weights, kind } = example.json
   const scaling = scalingOf(r, lora_alpha, use_rslora)
   const config = { r, loraAlpha: lora_alpha, initLoraWeights: init_lora_weights } as CaseJson
   const layer = { base, path: 'layer', r, scaling, seed: 1, stream: 2 }

@@ -5,7 +5,7 @@ import { withBackend } from '../../core/backend.ts'
 import { backward, step } from '../../core/tape.ts'
 import { type Tensor, tensor } from '../../core/tensor.ts'
 import type { ByteSource } from '../../io/index.ts'
-import { adapterTensors, load, mergeAndUnload } from '../../lora/index.ts'
+import { adapterTensors, load, mergeAndUnload, onCpu } from '../../lora/index.ts'
 import { loadModel, loadSequenceClassifier, loadTokenClassifier } from '../../models/auto.ts'
 import {
   type CausalLM,
@@ -26,7 +26,7 @@ type Model = CausalLM | SequenceClassifier | TokenClassifier
 async function causalLM(base: ByteSource, json: Case['json']): Promise<CausalLM> {
   const model = await loadModel(base)
   if (json.resize_token_embeddings !== undefined) {
-    resizeTokenEmbeddings(model, json.resize_token_embeddings)
+    await onCpu(model, () => resizeTokenEmbeddings(model, json.resize_token_embeddings))
   }
   return model
 }
@@ -96,7 +96,7 @@ async function adapterAnswer(example: Case, found: Found): Promise<number> {
   for (const [key, parameter] of adapterTensors(model, 'default')) {
     found[`grad.${key}`] = await answered(parameter.grad)
   }
-  mergeAndUnload(model, { dtype: 'float32' })
+  await onCpu(model, () => mergeAndUnload(model, { dtype: 'float32' }))
   found.logits_merged = await logitsOf(example, model)
   for (const [name, parameter] of model.namedParameters()) {
     found[`merged.${name}`] = await answered(parameter)

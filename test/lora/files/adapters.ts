@@ -1,7 +1,15 @@
 // Adapters in memory for tests of files, and what they compute, in plain loops.
 
 import { Linear, Module, Random, type Tensor } from 'lowrank'
-import { type Directory, memoryDirectory, parseSafetensors, toFloat64 } from 'lowrank/io'
+import {
+  type Directory,
+  encodeSafetensors,
+  fromNumbers,
+  memoryDirectory,
+  parseSafetensors,
+  type StoredDType,
+  toFloat64,
+} from 'lowrank/io'
 import { attach, type LoraConfig, type LoraModule, loraLayers, saveAdapter } from 'lowrank/lora'
 
 /** Two layers in places that a decoder has them. */
@@ -64,6 +72,35 @@ export async function savedAdapter(
   const files = memoryDirectory()
   await saveAdapter(model, files, { saveDtype })
   return { model, files }
+}
+
+/** The two files of an adapter with tensors of these shapes; their elements are 1, 2, 3, … */
+export function adapterOf(
+  shapes: Readonly<Record<string, readonly number[]>>,
+  config: object = {},
+  dtype: StoredDType = 'F32',
+): Directory {
+  const tensors = Object.entries(shapes).map(([key, shape]) => {
+    const count = shape.reduce((n, size) => n * size, 1)
+    const values = Float64Array.from({ length: count }, (_, i) => i + 1)
+    return [key, { dtype, shape, bytes: fromNumbers(values, dtype) }] as const
+  })
+  return memoryDirectory({
+    'adapter_config.json': JSON.stringify({ peft_type: 'LORA', r: 2, lora_alpha: 4, ...config }),
+    'adapter_model.safetensors': encodeSafetensors(new Map(tensors), { format: 'pt' }),
+  })
+}
+
+/** The shapes of A [2, …] and B [out, 2, …] of layers [out, in]. */
+export function factorShapes(
+  layers: Readonly<Record<string, readonly [number, number]>>,
+): Record<string, readonly number[]> {
+  return Object.fromEntries(
+    Object.entries(layers).flatMap(([path, [out, width]]) => [
+      [`base_model.model.${path}.lora_A.weight`, [2, width]],
+      [`base_model.model.${path}.lora_B.weight`, [out, 2]],
+    ]),
+  )
 }
 
 export type Tensors = Map<string, { shape: readonly number[]; data: Float64Array }>

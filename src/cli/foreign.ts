@@ -1,10 +1,10 @@
 // Another program as an implementation of the conformance cases. Each case becomes a directory with
 // case.json and inputs.safetensors; the program is called with its path and leaves
-// outputs.safetensors and, where an answer is no tensor, answer.json. The protocol is written down
-// in conformance/README.md.
+// outputs.safetensors and, where an answer is no tensor, answer.json or files in answer/. The protocol is
+// written down in conformance/README.md.
 
 import { spawn } from 'node:child_process'
-import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import {
@@ -31,12 +31,15 @@ const FOLDERS: Readonly<Record<string, (example: Case) => readonly string[]>> = 
   'generate/greedy': ({ json }) => [`${json.model}/base`, `${json.model}/adapter`],
   'hostile/adapters': ({ json }) => ['base', json.adapter],
   'hostile/safetensors': ({ json }) => [json.file],
+  'export/gguf': () => ['base', 'adapter'],
+  'export/mlx': () => ['adapter'],
+  'export/portable': () => ['adapter'],
   'export/gguf_lora': ({ json }) => [`${json.model}/base`, `${json.model}/adapter`],
   'export/attempts': ({ json }) => [`${json.model}/base`, `${json.model}/adapter`],
 }
 
-/** Families whose cases point to models of another. */
-const POINTING = ['generate', 'export']
+/** Kinds whose cases point to models of another family. */
+const POINTING = ['generate/greedy', 'export/gguf_lora', 'export/attempts']
 
 async function writeQuestion(example: Case, kind: CaseKind, at: string): Promise<void> {
   const { json, tensors } = example
@@ -54,7 +57,7 @@ async function writeQuestion(example: Case, kind: CaseKind, at: string): Promise
 }
 
 async function copyFiles(example: Case, at: string): Promise<void> {
-  const source = POINTING.includes(example.family) ? example.root : example.files
+  const source = POINTING.includes(example.kind) ? example.root : example.files
   for (const name of FOLDERS[example.kind]?.(example) ?? []) {
     const target = join(at, name)
     await mkdir(dirname(target), { recursive: true })
@@ -93,12 +96,20 @@ async function tensorsAt(at: string): Promise<CaseTensors> {
     : new Map()
 }
 
+/** The files of an answer that is files. */
+async function filesAt(at: string): Promise<Record<string, Uint8Array>> {
+  const names = await readdir(at).catch(() => [])
+  const files = await Promise.all(names.map(name => readFile(join(at, name))))
+  return Object.fromEntries(names.map((name, i) => [name, new Uint8Array(files[i])]))
+}
+
 async function readAnswer(at: string): Promise<Answer> {
   const found = await tensorsAt(at)
   const text = await readFile(join(at, 'answer.json'), 'utf8').catch(() => '{}')
   const file = await readFile(join(at, 'answer.gguf')).catch(() => undefined)
+  const files = await filesAt(join(at, 'answer'))
   const precision = [...found.values()].some(({ dtype }) => dtype === 'F64') ? 64 : 32
-  const json = { ...JSON.parse(text), ...(file && { file: new Uint8Array(file) }) }
+  const json = { ...JSON.parse(text), files, ...(file && { file: new Uint8Array(file) }) }
   return { tensors: Object.fromEntries(found), json, precision }
 }
 

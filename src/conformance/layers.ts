@@ -5,6 +5,7 @@
 import type { Backend } from '../core/backend.ts'
 import { narrow } from '../core/half.ts'
 import { Parameter } from '../core/parameter.ts'
+import { type Draw, withDraws } from '../core/random_state.ts'
 import { backward, step } from '../core/tape.ts'
 import { type Tensor, tensor } from '../core/tensor.ts'
 import {
@@ -60,7 +61,7 @@ function factorNames(kind: string): readonly [string, string] {
 
 function stateOf(example: Case, name: string, prefix: string): LoraState {
   const { kind, adapters } = example.json
-  const { r, lora_alpha, scaling, use_dora } = adapters[name]
+  const { r, lora_alpha, scaling, use_dora, dropout } = adapters[name]
   const [A, B] = factorNames(kind).map(factor => parameter(stored(example, prefix + factor)))
   const config = { useDora: use_dora }
   const variant = EXTENSIONS.flatMap(({ variant }) => variant?.(config as CaseJson) ?? [])[0]
@@ -69,7 +70,7 @@ function stateOf(example: Case, name: string, prefix: string): LoraState {
     r,
     loraAlpha: lora_alpha,
     scaling,
-    loraDropout: 0,
+    loraDropout: dropout?.p ?? 0,
     A,
     B,
     bias: optional(example, `${prefix}lora_B.bias`),
@@ -150,6 +151,12 @@ function sameBorder({ json }: Case): boolean {
   return (json.layer.padding_mode ?? 'zeros') === 'zeros'
 }
 
+/** The seed of the masks; a step's first one has the stream named 1/0, the next 1/1, as cases store them. */
+function drawsOf({ adapters }: CaseJson): Draw {
+  const own = Object.values(adapters as CaseJson) as { dropout?: { seed: number } }[]
+  return { seed: own.find(({ dropout }) => dropout)?.dropout?.seed ?? 0, stream: 0 }
+}
+
 async function runMixed(example: Case): Promise<Answer> {
   const { adapter_names: adapterNames } = example.json
   const y = layerOf(example).forward(inputOf(example), { adapterNames })
@@ -167,8 +174,9 @@ async function runWhole(example: Case): Promise<Answer> {
   const layer = layerOf(example)
   const x = inputOf(example)
   const dy = stored(example, 'dy')
+  const forward = (): Tensor => withDraws(drawsOf(example.json), () => layer.forward(x))
   const y = step(() => {
-    const output = layer.forward(x)
+    const output = forward()
     backward(output, tensor(dy.data, dy.shape))
     return output
   })

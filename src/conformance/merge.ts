@@ -49,6 +49,7 @@ function optionsOf(json: CaseJson): CombineOptions {
     svdClamp: json.svd_clamp,
     density: json.density,
     majoritySignMethod: json.majority_sign_method,
+    seed: json.seed,
     peftRsloraScale: true,
   }
 }

@@ -1,5 +1,5 @@
-// Cases of the family random: the words and uniform draws of one stream of the generator, and which
-// elements dropout drops.
+// Cases of the family random: the words, uniform and normal draws of one stream of the generator, the
+// order that it shuffles into, and which elements dropout drops.
 
 import { Random } from '../core/rng.ts'
 import { backward, step } from '../core/tape.ts'
@@ -9,13 +9,26 @@ import type { Case } from './case.ts'
 import { type Answer, answered, type CaseKind, stored } from './kind.ts'
 
 function runStream({ json }: Case): Answer {
-  const { seed, stream, count } = json
-  const draws = new Random(seed, stream)
+  const { seed, stream, stream_name: name, count } = json
+  const draws = new Random(seed, name ?? stream)
   const words = Float64Array.from({ length: count }, () => draws.uint32())
   const numbers = new Random(seed, stream)
   const uniform = Float64Array.from({ length: count }, () => numbers.uniform())
   const shape = [count]
   return { tensors: { words: { shape, data: words }, uniform: { shape, data: uniform } } }
+}
+
+function runNormal({ json }: Case): Answer {
+  const { seed, stream, count } = json
+  const draws = new Random(seed, stream)
+  const data = Float64Array.from({ length: count }, () => draws.normal())
+  return { tensors: { normal: { shape: [count], data } } }
+}
+
+function runShuffle({ json }: Case): Answer {
+  const { seed, stream, count } = json
+  const data = new Random(seed, stream).shuffle(Array.from({ length: count }, (_, i) => i))
+  return { tensors: { order: { shape: [count], data } } }
 }
 
 async function runDropout(example: Case): Promise<Answer> {
@@ -33,5 +46,7 @@ async function runDropout(example: Case): Promise<Answer> {
 
 export const randomKinds: Readonly<Record<string, CaseKind>> = {
   'random/stream': { run: runStream },
+  'random/normal': { run: runNormal },
+  'random/shuffle': { run: runShuffle },
   'random/dropout': { run: runDropout },
 }

@@ -1,5 +1,5 @@
 // Whether a wrong value is noticed: one stored output of one case is moved beyond its tolerance, and
-// of the whole family that case fails, and no other.
+// of the whole family that case fails, and no other. Golden cases, and those made from definitions.
 
 import { readdirSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
@@ -16,14 +16,26 @@ import { Random } from '../../src/core/rng.ts'
 import type { ByteSource } from '../../src/io/index.ts'
 import { directory } from '../../src/node/index.ts'
 import { backends } from '../support/backends.ts'
+import { own } from '../support/conformance.ts'
 
 const CHANGES = 50
 const golden = new URL('../golden/', import.meta.url)
-const root = directory(golden)
-const names = readdirSync(golden, { recursive: true, encoding: 'utf8' })
+
+/** Cases of many families, and the files they are in. */
+interface Home {
+  readonly root: ByteSource
+  readonly names: readonly string[]
+}
+
+function homeAt(url: URL): Home {
+  return { root: directory(url), names: readdirSync(url, { recursive: true, encoding: 'utf8' }) }
+}
+
+const home = homeAt(golden)
+const { root } = home
 
 /** The same files, but for one. */
-function replacing(file: string, bytes: Uint8Array): ByteSource {
+function replacing({ root }: Home, file: string, bytes: Uint8Array): ByteSource {
   return {
     label: root.label,
     has: name => root.has(name),
@@ -35,12 +47,13 @@ function replacing(file: string, bytes: Uint8Array): ByteSource {
 }
 
 interface Change {
+  readonly home: Home
   readonly example: Case
   readonly tensor: string
 }
 
 /** Outputs of floats whose every element is compared. */
-function changesOf(example: Case): Change[] {
+function changesOf(home: Home, example: Case): Change[] {
   const kind = KINDS[example.kind]
   if (!kind) {
     return []
@@ -52,14 +65,16 @@ function changesOf(example: Case): Change[] {
     // Rows of padding and what follows the end of a sequence are not compared.
     return floats && !/logits/.test(name) && stored.data.every(Number.isFinite)
   })
-  return usable.map(tensor => ({ example, tensor }))
+  return usable.map(tensor => ({ home, example, tensor }))
 }
 
 async function allChanges(): Promise<Change[]> {
   const changes: Change[] = []
-  for (const place of casePlaces(names)) {
-    for (const example of await readPlace(root, place)) {
-      changes.push(...changesOf(example))
+  for (const home of [homeAt(golden), homeAt(own)]) {
+    for (const place of casePlaces(home.names)) {
+      for (const example of await readPlace(home.root, place)) {
+        changes.push(...changesOf(home, example))
+      }
     }
   }
   return changes
@@ -72,11 +87,10 @@ function widest(json: Case['json']): number {
 }
 
 /** The file of a case's tensors with one element moved by 100 tolerances of the tensor's scale. */
-async function changed({ example, tensor }: Change, random: Random) {
-  const file = example.kind.startsWith('models/')
-    ? `${example.name}/data.safetensors`
-    : `${example.name}.safetensors`
-  const bytes = await root.read(file)
+async function changed({ home, example, tensor }: Change, random: Random) {
+  const pair = `${example.name}.safetensors`
+  const file = home.names.includes(pair) ? pair : `${example.name}/data.safetensors`
+  const bytes = await home.root.read(file)
   const view = new DataView(bytes.buffer)
   const headerLength = Number(view.getBigUint64(0, true))
   const header = JSON.parse(new TextDecoder().decode(bytes.subarray(8, 8 + headerLength)))
@@ -90,10 +104,15 @@ async function changed({ example, tensor }: Change, random: Random) {
   } else {
     view.setFloat32(start + 4 * at, value, true)
   }
-  return { source: replacing(file, bytes), where: `${example.name}: ${tensor}[${at}]` }
+  return { source: replacing(home, file, bytes), where: `${example.name}: ${tensor}[${at}]` }
 }
 
-async function failing(source: ByteSource, family: string, backend: number): Promise<string[]> {
+async function failing(
+  { root, names }: Home,
+  family: string,
+  backend: number,
+  source: ByteSource = root,
+): Promise<string[]> {
   const own = names.filter(name => name.startsWith(`${family}/`))
   const failed: string[] = []
   for await (const result of verifyCases(source, own, library(backends[backend].make()))) {
@@ -108,9 +127,10 @@ describe('one changed value', async () => {
   const changes = await allChanges()
   const random = new Random(1, 'changes')
   // Families weigh the same, however many tensors they have.
-  const families = [...new Set(changes.map(({ example }) => example.family))]
+  const familyOf = ({ home, example }: Change): string => `${home.root.label} ${example.family}`
+  const families = [...new Set(changes.map(familyOf))]
   const chosen = Array.from({ length: CHANGES }, (_, i) => {
-    const own = changes.filter(({ example }) => example.family === families[i % families.length])
+    const own = changes.filter(change => familyOf(change) === families[i % families.length])
     return own[Math.floor(random.uniform() * own.length)]
   })
   const before = new Map<string, string[]>()
@@ -120,10 +140,10 @@ describe('one changed value', async () => {
     async (_, change) => {
       const { family, name } = change.example
       const backend = chosen.indexOf(change) % backends.length
-      const key = `${family} ${backend}`
-      before.set(key, before.get(key) ?? (await failing(root, family, backend)))
+      const key = `${familyOf(change)} ${backend}`
+      before.set(key, before.get(key) ?? (await failing(change.home, family, backend)))
       const { source, where } = await changed(change, random)
-      const failed = await failing(source, family, backend)
+      const failed = await failing(change.home, family, backend, source)
       const known = before.get(key) as string[]
       expect(
         failed.filter(other => !known.includes(other)),
@@ -154,19 +174,19 @@ describe('one changed number in the JSON', () => {
   it.each(edits)('of %s', async (file, edit, name) => {
     const json = JSON.parse(new TextDecoder().decode(await root.read(file)))
     edit(json)
-    const source = replacing(file, new TextEncoder().encode(JSON.stringify(json)))
+    const source = replacing(home, file, new TextEncoder().encode(JSON.stringify(json)))
     const family = file.split('/')[0]
-    const before = await failing(root, family, 0)
-    const failed = await failing(source, family, 0)
+    const before = await failing(home, family, 0)
+    const failed = await failing(home, family, 0, source)
     expect(failed.filter(other => !before.includes(other))).toEqual([expect.stringContaining(name)])
   })
 
   it('of a list of files', async () => {
     const text = new TextDecoder().decode(await root.read('hostile/safetensors.jsonl'))
     const edited = text.replace('"outcome": "raises"', '"outcome": "accepts"')
-    const source = replacing('hostile/safetensors.jsonl', new TextEncoder().encode(edited))
-    const failed = await failing(source, 'hostile', 0)
-    const before = await failing(root, 'hostile', 0)
+    const source = replacing(home, 'hostile/safetensors.jsonl', new TextEncoder().encode(edited))
+    const failed = await failing(home, 'hostile', 0, source)
+    const before = await failing(home, 'hostile', 0)
     expect(failed.length).toBe(before.length + 1)
   })
 })

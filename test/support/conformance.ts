@@ -1,7 +1,7 @@
-// A family of golden cases as a suite: every case on every backend, by the rules that
-// `lowrank verify` applies.
+// A family of stored cases as a suite: every case on every backend, by the rules that `lowrank verify`
+// applies.
 
-import { existsSync, readdirSync } from 'node:fs'
+import { readdirSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import {
   type Case,
@@ -16,11 +16,11 @@ import { backends } from './backends.ts'
 
 const golden = new URL('../golden/', import.meta.url)
 
-const own = new URL('../../conformance/', import.meta.url)
+/** The families that are made from their definitions. */
+export const own: URL = new URL('../../conformance/', import.meta.url)
 
-/** The cases of a golden family; a family without any is an error. */
-export async function familyCases(family: string): Promise<Case[]> {
-  const home = existsSync(new URL(`${family}/`, golden)) ? golden : own
+/** The cases of a family, by default a golden one; a family without any is an error. */
+export async function familyCases(family: string, home: URL = golden): Promise<Case[]> {
   const root = directory(home)
   const paths = readdirSync(new URL(`${family}/`, home), { recursive: true, encoding: 'utf8' })
   const names = paths.map(path => `${family}/${path}`)
@@ -29,7 +29,7 @@ export async function familyCases(family: string): Promise<Case[]> {
     cases.push(...(await readPlace(root, place)))
   }
   if (cases.length === 0) {
-    throw new Error(`no golden cases in ${family}`)
+    throw new Error(`no cases in ${family}`)
   }
   return cases
 }
@@ -38,9 +38,11 @@ export async function familyCases(family: string): Promise<Case[]> {
 export async function describeFamily(
   family: string,
   filter: (example: Case) => boolean = () => true,
+  home: URL = golden,
 ): Promise<void> {
-  const cases = (await familyCases(family)).filter(filter)
-  describe.each(backends)(`golden cases of ${family} on $name`, ({ make }) => {
+  const cases = (await familyCases(family, home)).filter(filter)
+  const origin = home === golden ? 'golden' : 'defined'
+  describe.each(backends)(`${origin} cases of ${family} on $name`, ({ make }) => {
     it.each(cases.map(example => [example.name, example] as const))('%s', async (_, example) => {
       const checks = await checkCase(example, library(make()))
       expect(checks.length).toBeGreaterThan(0)

@@ -9,6 +9,7 @@ import { exportGguf } from '../../lora/files/gguf.ts'
 import { type Case, folderOf } from '../case.ts'
 import { type Check, checkEqual, checkThat, compareTensor } from '../compare.ts'
 import type { Answer, CaseKind } from '../kind.ts'
+import { adapterFileKinds } from './adapter_files.ts'
 import { type GgufFile, readGguf, type StoredGgufTensor } from './gguf_reader.ts'
 
 type Json = Readonly<Record<string, unknown>>
@@ -154,6 +155,7 @@ function compareAttempt({ json }: Case, answer: Answer): Check[] {
 }
 
 export const exportKinds: Readonly<Record<string, CaseKind>> = {
+  ...adapterFileKinds,
   'export/gguf_lora': {
     run: runGguf,
     compare: compareGguf,

@@ -96,7 +96,7 @@ async function takeSteps(
       optimizer.scaleLearningRate(schedule(n))
       lrs.push(optimizer.groups[0].lr)
     }
-    optimizer.step()
+    optimizer.step({ maxGradNorm: example.json.max_grad_norm })
     for (const [i, parameter] of parameters.entries()) {
       trajectories[i].push(await parameter.data())
     }

@@ -1,9 +1,11 @@
-// Products of parts of matrices (src/ops/matmul.ts). The tile is chosen by a rule on the shape, the text
-// by how the operands lie and how b is stored; a b that is larger than one binding is taken part by part.
+// Products of parts of matrices (src/ops/matmul.ts). Tile and split are chosen by rules on the shape, the
+// text by how the operands lie and how b is stored; a b that is larger than one binding is taken part by
+// part. A product of few elements and a long sum, x·Aᵀ of a low-rank update above all, would leave most of
+// a device idle: K is split among more threads, whose results are added up afterwards, always in the same order.
 
 import { forParts } from './embedding.ts'
 import type { KernelSource, KernelSources, Machine } from './machine.ts'
-import { type ProductShape, productProgram, type Variant } from './matmul_program.ts'
+import { type ProductShape, productProgram, sumOfParts, type Variant } from './matmul_program.ts'
 import type { Block } from './pool.ts'
 import type { Argument, Program } from './program.ts'
 
@@ -23,7 +25,7 @@ function programFor(shape: ProductShape): Program {
 }
 
 /** From here on 8 × 8 tiles leave enough threads to keep a device busy. */
-const LARGE = 1048576
+const LARGE = 131072
 
 /** Tile and threads: 8 × 8 where there is enough of both sides, narrow workgroups for narrow results. */
 export function tileFor(M: number, N: number): { size: number; across: number } {
@@ -36,9 +38,19 @@ export function tileFor(M: number, N: number): { size: number; across: number } 
   return { size, across }
 }
 
+/** Threads that are worth having, the shortest sum worth a thread, and the fewest parts worth a sum. */
+const [ENOUGH, SHORTEST, FEWEST] = [8192, 128, 4]
+
+/** Steps of K that one thread takes: all, unless there would be few threads; a multiple of four. */
+export function shareOf(M: number, N: number, K: number): number {
+  const threads = Math.ceil(M / 4) * Math.ceil(N / 4)
+  const parts = Math.floor(Math.min(ENOUGH / Math.max(threads, 1), K / SHORTEST))
+  return parts < FEWEST ? Math.max(K, 1) : Math.ceil(K / parts / 4) * 4
+}
+
 /** The arguments of a product by their places in the parameter list. */
-const [A_OFFSET, A_STRIDE, B, B_OFFSET, B_STRIDE, FORMAT] = [1, 2, 3, 4, 5, 6]
-const [C_OFFSET, C_STRIDE, ROWS, COLUMNS, DEPTH, ACCUMULATE] = [8, 9, 10, 11, 12, 14]
+const [A_OFFSET, A_STRIDE, B, B_OFFSET, B_STRIDE, FORMAT, C] = [1, 2, 3, 4, 5, 6, 7]
+const [C_OFFSET, C_STRIDE, ROWS, COLUMNS, DEPTH, ALPHA, ACCUMULATE] = [8, 9, 10, 11, 12, 13, 14]
 
 function shapeOf(variant: Variant, parameters: readonly Argument[]): ProductShape {
   const numbers = parameters as readonly number[]
@@ -58,8 +70,26 @@ function shapeOf(variant: Variant, parameters: readonly Argument[]): ProductShap
   }
 }
 
+/** One product of all of K, or parts [K / share, M, N] and their sum. */
 function run(machine: Machine, variant: Variant, parameters: readonly Argument[]): void {
-  machine.program(programFor(shapeOf(variant, parameters)))(...parameters)
+  const numbers = parameters as readonly number[]
+  const [M, N, K] = [ROWS, COLUMNS, DEPTH].map(at => numbers[at])
+  const share = shareOf(M, N, K)
+  if (share >= K) {
+    machine.program(programFor(shapeOf(variant, parameters)))(...parameters, share)
+    return
+  }
+  const count = Math.ceil(K / share)
+  machine.withRoom(count * M * N, room => {
+    const own = [...parameters]
+    own[C] = room
+    own[C_OFFSET] = 0
+    own[C_STRIDE] = N
+    own[ALPHA] = 1
+    own[ACCUMULATE] = 0
+    machine.program(programFor(shapeOf(variant, own)))(...own, share)
+    machine.program(sumOfParts)(room, count, ...parameters.slice(C))
+  })
 }
 
 /** Rows of b are columns of the result (nt) or steps of K (nn). */

@@ -22,5 +22,5 @@ export const MOVES = 3 // how many (operand, step) pairs follow the operands
 export const OPERANDS = 4 // how many operands there are
 export const FIRST = 5 // the operands, then the pairs
 export const STARTS = 96 // per chunk: its first unit; after the last chunk, how many units there are
-export const OWN_SCRATCH: number = STARTS + 3 * (MOST_WORKERS + 1) + 1 // per worker: where its scratch is
+export const OWN_SCRATCH: number = STARTS + 2 * (MOST_WORKERS + 1) + 1 // per worker: where its scratch is
 export const NUMBERS: number = OWN_SCRATCH + MOST_WORKERS

@@ -31,19 +31,19 @@ const ELEMENTS = 1024
 /** Bytes of a float. */
 const SIZE = 4
 
-/** How many small parts there are per thread. */
-const SMALL = 2
+/** What part of the work is handed out at first. */
+const AT_FIRST = 7 / 8
 
 /**
  * Where the parts begin, and after the last one the number of units. Threads take them from the last to the
- * first: three quarters in one part per thread, since each part packs operands anew, then the rest in small
- * ones, so that who comes late takes fewer.
+ * first: one large part each, since every part packs operands anew, then one small part each, of which who comes
+ * late takes none.
  */
 export function startsOf({ units, grain }: Split, threads: number): number[] {
   const grains = Math.ceil(units / grain)
-  const large = Math.floor((3 * grains) / (4 * threads))
+  const large = Math.floor((AT_FIRST * grains) / threads)
   const rest = grains - threads * large
-  const small = Math.min(SMALL * threads, rest)
+  const small = Math.min(threads, rest)
   const starts: number[] = []
   for (let i = 0; i < small; i++) {
     starts.push(Math.floor((i * rest) / small) * grain)

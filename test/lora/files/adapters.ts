@@ -53,10 +53,11 @@ export interface SavedAdapter {
   readonly files: Directory
 }
 
-/** An adapter with B ≠ 0 on both layers, saved. */
+/** An adapter with B ≠ 0 on both layers, saved; `first` is the first element of the first A. */
 export async function savedAdapter(
   config: LoraConfig = {},
   saveDtype?: 'float16' | 'bfloat16',
+  first?: number,
 ): Promise<SavedAdapter> {
   const model = new Decoder(new Linear(6, 8), new Linear(8, 6))
   const targetModules = ['q_proj', 'down_proj']
@@ -68,6 +69,11 @@ export async function savedAdapter(
         factor.replace(Float32Array.from({ length: factor.size }, () => random.normal()))
       }
     }
+  }
+  if (first !== undefined) {
+    const [{ layer }] = loraLayers(model)
+    const { A } = layer.states()[0]
+    A.replace(A.dataSync().with(0, first))
   }
   const files = memoryDirectory()
   await saveAdapter(model, files, { saveDtype })

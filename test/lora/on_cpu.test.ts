@@ -126,6 +126,16 @@ describe('onCpu', () => {
       return [await elements(model), await elements(plain), await plain.forward(input()).data()]
     }))
 
+  it('gives the buffers of what is unloaded back at once', async () => {
+    const backend = new DeferredBackend()
+    setBackend(backend)
+    const layer = attach(new Linear(64, 64), { r: 2 })
+    await layer.forward(tensor(new Float32Array(64), [1, 64])).data()
+    const before = backend.memory().used
+    await onCpu(layer, () => mergeAndUnload(layer))
+    expect(before - backend.memory().used).toBeGreaterThanOrEqual(4 * (64 * 64 + 2 * 2 * 64))
+  })
+
   it('gives the memory of what is unloaded back', async () => {
     const backend = new DeferredBackend()
     setBackend(backend)
@@ -207,6 +217,23 @@ describe('onCpu', () => {
       belongsTo(model, backend)
       await hotSwap(model, files)
       expect(await model.forward(input()).data()).toEqual(await larger.forward(input()).data())
+      return elements(model)
+    }))
+
+  it('sees what is written into a frozen adapter', () =>
+    both(async () => {
+      const files = [memoryDirectory(), memoryDirectory()]
+      for (const [i, directory] of files.entries()) {
+        const model = attach(await usedNet(), { r: 2, loraAlpha: 2 + i, targetModules })
+        await trained(model)
+        await saveAdapter(model, directory)
+      }
+      const [first, second] = files
+      const model = await load(await usedNet(), first)
+      await model.forward(input()).data()
+      await onCpu(model, () => hotSwap(model, second))
+      const expected = await load(await usedNet(), second)
+      expect(await model.forward(input()).data()).toEqual(await expected.forward(input()).data())
       return elements(model)
     }))
 

@@ -69,7 +69,8 @@ describe.each(backends)('the norm of DoRA on $name', ({ make }) => {
       try {
         const layer = cancelled(share)
         const state = layer.states()[0]
-        const got = state.variant?.extraStart?.(layer, state).lora_magnitude_vector
+        const start = state.variant?.extraStart?.(layer, state).lora_magnitude_vector
+        const got = start as ArrayLike<number> | undefined
         for (const [row, want] of norms(layer).entries()) {
           const off = Math.abs((got?.[row] ?? Number.NaN) - want)
           expect(off, `row ${row}`).toBeLessThanOrEqual(16 * (I + 2 * R + 6) * 2 ** -24 * want)

@@ -3,8 +3,10 @@
 // 4 × 128 tokens, LoRA r = 8 on q and v). The results of both must be the same bits before a time counts; they
 // are read and compared outside of what is timed. Samples alternate; the best and the median of each are printed.
 //   npx tsx bench/threads.ts [--threads 2] [--only transformer]
-// Another busy process takes the second core away: the ratios are those of a quiet machine only.
+// Another busy process takes the second core away. Where Linux tells how long threads waited for a core, samples
+// in which they did are left out; elsewhere the ratios are those of a quiet machine only.
 
+import { readdirSync, readFileSync } from 'node:fs'
 import { setTimeout as pause } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import {
@@ -28,6 +30,10 @@ const { values } = parseArgs({
 })
 const threads = Number(values.threads)
 const SAMPLES = 15
+/** Rounds after which those samples must do that nothing disturbed. */
+const MOST_ROUNDS = 60
+/** The share of a sample that threads may wait for a core. */
+const DISTURBED = 0.02
 
 interface Job {
   /** What is timed. */
@@ -112,10 +118,25 @@ async function on<T>(backend: Backend, fn: () => T | Promise<T>): Promise<T> {
   }
 }
 
-async function milliseconds(job: Job): Promise<number> {
+/** Milliseconds that the threads of this process have waited for a core so far; 0 where nothing tells. */
+function waited(): number {
+  try {
+    const times = readdirSync('/proc/self/task').map(task =>
+      Number(readFileSync(`/proc/self/task/${task}/schedstat`, 'utf8').split(' ')[1]),
+    )
+    return times.reduce((sum, time) => sum + time, 0) / 1e6
+  } catch {
+    return 0
+  }
+}
+
+/** The time of a run, unless something else had a core meanwhile. */
+async function milliseconds(job: Job): Promise<number | undefined> {
+  const before = waited()
   const start = performance.now()
   await job.run()
-  return performance.now() - start
+  const time = performance.now() - start
+  return waited() - before > DISTURBED * time ? undefined : time
 }
 
 /** Best and median, in ms. */
@@ -126,6 +147,7 @@ function summary(samples: readonly number[]): [best: number, median: number] {
 
 const one = wasm()
 const several = wasm({ threads })
+const backends = [one, several]
 
 async function checkBits(name: string, jobs: readonly Job[]): Promise<void> {
   const [x, y] = [await on(one, () => jobs[0].result()), await on(several, () => jobs[1].result())]
@@ -134,28 +156,42 @@ async function checkBits(name: string, jobs: readonly Job[]): Promise<void> {
   }
 }
 
+/** Undisturbed samples on one thread and on several. */
+async function sampled(jobs: readonly Job[]): Promise<number[][]> {
+  const samples: number[][] = [[], []]
+  for (let round = 0; round < MOST_ROUNDS; round++) {
+    for (const which of [0, 1]) {
+      const time = await on(backends[which], () => milliseconds(jobs[which]))
+      samples[which].push(...(time === undefined ? [] : [time]))
+    }
+    if (samples.every(times => times.length >= SAMPLES)) {
+      break
+    }
+  }
+  return samples
+}
+
 for (const [name, make] of Object.entries(JOBS)) {
   if (!name.startsWith(values.only)) {
     continue
   }
   const jobs = [await on(one, make), await on(several, make)]
-  const backends = [one, several]
   for (let warm = 0; warm < 5; warm++) {
     await checkBits(name, jobs)
     // Workers start in the meantime.
     await pause(50)
   }
-  const samples: number[][] = [[], []]
-  for (let i = 0; i < SAMPLES; i++) {
-    for (const which of [0, 1]) {
-      samples[which].push(await on(backends[which], () => milliseconds(jobs[which])))
-    }
-  }
+  const samples = await sampled(jobs)
   await checkBits(name, jobs)
+  const counts = samples.map(times => times.length)
+  if (counts.includes(0)) {
+    console.log(`${name}: no undisturbed sample`)
+    continue
+  }
   const [[best1, median1], [best2, median2]] = samples.map(summary)
   console.log(
     `${name}: ${best1.toFixed(2)} → ${best2.toFixed(2)} ms, ${(best1 / best2).toFixed(2)} × ` +
-      `(median ${(median1 / median2).toFixed(2)} ×)`,
+      `(median ${(median1 / median2).toFixed(2)} ×; ${counts.join(' and ')} samples)`,
   )
 }
 several.dispose()

@@ -13,7 +13,15 @@ import { directory } from 'lowrank/node'
 import { describe, expect, it } from 'vitest'
 import { readAdapterFile } from '../../../src/lora/files/adapter_file.ts'
 import { patternValue } from '../../../src/lora/targets.ts'
-import { delta, deltaOf, largestDifference, savedAdapter, tensorsOf } from './adapters.ts'
+import {
+  adapterOf,
+  delta,
+  deltaOf,
+  factorShapes,
+  largestDifference,
+  savedAdapter,
+  tensorsOf,
+} from './adapters.ts'
 
 const CONFIG = 'adapter_config.json'
 const PEFT = 'adapter_model.safetensors'
@@ -196,5 +204,78 @@ describe('an MLX adapter', () => {
     await mlx.write(CONFIG, JSON.stringify(config))
     await mlx.write(MLX, await files.read(PEFT))
     await expect(importMlx(mlx, memoryDirectory())).rejects.toThrow('4 problems')
+  })
+
+  const convolution = {
+    'base_model.model.conv.lora_A.weight': [2, 3, 1, 1],
+    'base_model.model.conv.lora_B.weight': [4, 2, 1, 1],
+  }
+  const whole = Object.fromEntries(
+    ['a', 'b', 'c', 'd'].map(name => [`base_model.model.${name}.weight`, [2]]),
+  )
+  it.each([
+    ['convolutions', convolution, '"conv" is a convolution'],
+    ['other families', factorShapes({ 'transformer.h.0.fc': [4, 3] }), 'mlx-lm calls otherwise'],
+    ['whole modules', { ...factorShapes({ q_proj: [4, 3] }), ...whole }, 'got 4 tensors'],
+  ])('of %s is refused', async (_, shapes, part) => {
+    const failure = await exportMlx(adapterOf(shapes), memoryDirectory()).catch(error => error)
+    expect(failure.code).toBe('config')
+    expect(failure.message).toContain(part)
+    expect(failure.message).not.toContain('d.weight')
+  })
+
+  it('of a family of its own, or with the base of an embedding, is not', async () => {
+    const shapes = {
+      ...factorShapes({ 'my.bert.fc': [4, 3] }),
+      'base_model.model.fc.base_layer.weight': [4, 3],
+    }
+    const mlx = memoryDirectory()
+    await exportMlx(adapterOf(shapes), mlx)
+    const back = memoryDirectory()
+    await importMlx(mlx, back)
+    expect(await tensorsOf(back, PEFT)).toEqual(await tensorsOf(adapterOf(shapes), PEFT))
+  })
+
+  it.each([0, 0.25])(
+    'says the dropout %d, the rank, and names of layers without blocks',
+    async p => {
+      const layers = {
+        'model.layers.10.mlp.up': [4, 3],
+        'model.layers.2.mlp.up': [4, 3],
+        up: [4, 3],
+      }
+      const shapes = factorShapes(layers as Record<string, [number, number]>)
+      const mlx = memoryDirectory()
+      await exportMlx(adapterOf(shapes, p > 0 ? { lora_dropout: p } : {}), mlx)
+      const { lora_parameters } = (await readJson(mlx, CONFIG)) as Json
+      expect({ ...lora_parameters, keys: lora_parameters.keys.toSorted() }).toEqual({
+        rank: 2,
+        scale: 2,
+        dropout: p,
+        keys: ['mlp.up', 'up'],
+      })
+    },
+  )
+
+  it('of which the scale is 0 has one that is 0', async () => {
+    const files = adapterOf(factorShapes({ up: [4, 3] }), { lora_alpha: 0 })
+    const mlx = memoryDirectory()
+    await exportMlx(files, mlx)
+    expect(((await readJson(mlx, CONFIG)) as Json).lora_parameters.scale).toBe(0)
+    const back = memoryDirectory()
+    await importMlx(mlx, back)
+    expect(await tensorsOf(back, PEFT)).toEqual(await tensorsOf(files, PEFT))
+  })
+
+  it('keeps PEFT’s own B only where rounding loses it', async () => {
+    const kept = async (alphas: object) => {
+      const mlx = memoryDirectory()
+      const shapes = factorShapes({ up: [4, 3], down: [3, 4] })
+      await exportMlx(adapterOf(shapes, { alpha_pattern: alphas }, 'BF16'), mlx)
+      return [...(await tensorsOf(mlx, MLX)).keys()].filter(key => key.startsWith('peft.'))
+    }
+    expect(await kept({})).toEqual([])
+    expect(await kept({ up: 8 })).toEqual([])
+    expect(await kept({ up: 1.3 })).toEqual(['peft.base_model.model.up.lora_B.weight'])
   })
 })

@@ -4,7 +4,15 @@ import { Linear } from 'lowrank'
 import { memoryDirectory, readJson } from 'lowrank/io'
 import { attach, exportPortable, loraLayers, saveAdapter } from 'lowrank/lora'
 import { describe, expect, it } from 'vitest'
-import { delta, deltaOf, largestDifference, savedAdapter, tensorsOf } from './adapters.ts'
+import {
+  adapterOf,
+  delta,
+  deltaOf,
+  factorShapes,
+  largestDifference,
+  savedAdapter,
+  tensorsOf,
+} from './adapters.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: JSON
 type Json = any
@@ -61,6 +69,61 @@ describe('a portable adapter', () => {
     parts.forEach((part, i) => {
       expect(warnings[i]).toContain(part)
     })
+  })
+
+  it('with whole modules gives a warning that names two of them', async () => {
+    const whole = ['a', 'b', 'c'].map(name => [`base_model.model.${name}.weight`, [2]] as const)
+    const shapes = { ...factorShapes({ fc: [4, 3] }), ...Object.fromEntries(whole) }
+    expect(await exportPortable(adapterOf(shapes), memoryDirectory())).toEqual([
+      '3 tensors are no low-rank update (base_model.model.a.weight, base_model.model.b.weight), ' +
+        'which some servers refuse',
+    ])
+  })
+
+  it('of convolutions of two ranks has zeros behind the rows and columns of the smaller', async () => {
+    const files = adapterOf({
+      'base_model.model.one.lora_A.weight': [1, 2, 1, 2],
+      'base_model.model.one.lora_B.weight': [2, 1, 1, 1],
+      'base_model.model.two.lora_A.weight': [2, 3],
+      'base_model.model.two.lora_B.weight': [4, 2],
+    })
+    const out = memoryDirectory()
+    await exportPortable(files, out)
+    const tensors = await tensorsOf(out, 'adapter_model.safetensors')
+    const read = (name: string) => {
+      const { shape, data } = tensors.get(`base_model.model.one.lora_${name}.weight`)!
+      return [shape, [...data]]
+    }
+    expect(read('A')).toEqual([
+      [2, 2, 1, 2],
+      [1, 2, 3, 4, 0, 0, 0, 0],
+    ])
+    // alpha / r is 2.
+    expect(read('B')).toEqual([
+      [2, 2, 1, 1],
+      [2, 0, 4, 0],
+    ])
+  })
+
+  it('is no start of its own, and keeps what else the configuration says', async () => {
+    const files = adapterOf(factorShapes({ fc: [4, 3] }), {
+      init_lora_weights: 'gaussian',
+      task_type: 'CAUSAL_LM',
+    })
+    const out = memoryDirectory()
+    await exportPortable(files, out)
+    const made = (await readJson(out, 'adapter_config.json')) as Json
+    expect([made.init_lora_weights, made.task_type]).toEqual([true, 'CAUSAL_LM'])
+  })
+
+  it('has no magnitudes, whatever its configuration says', async () => {
+    const vector = adapterOf({
+      ...factorShapes({ fc: [4, 3] }),
+      'base_model.model.fc.lora_magnitude_vector': [4],
+    })
+    await expect(exportPortable(vector, memoryDirectory())).rejects.toThrow('magnitudes')
+    const said = adapterOf(factorShapes({ fc: [4, 3] }), { use_dora: true })
+    await expect(exportPortable(said, memoryDirectory())).rejects.toThrow('magnitudes')
   })
 
   it('of DoRA, or of what was taken from a base, is refused with the reason', async () => {

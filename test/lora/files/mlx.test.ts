@@ -239,12 +239,8 @@ describe('an MLX adapter', () => {
   it.each([0, 0.25])(
     'says the dropout %d, the rank, and names of layers without blocks',
     async p => {
-      const layers = {
-        'model.layers.10.mlp.up': [4, 3],
-        'model.layers.2.mlp.up': [4, 3],
-        up: [4, 3],
-      }
-      const shapes = factorShapes(layers as Record<string, [number, number]>)
+      const [first, last] = ['model.layers.10.mlp.up', 'model.layers.2.mlp.up']
+      const shapes = factorShapes({ [first]: [4, 3], [last]: [4, 3], up: [4, 3] })
       const mlx = memoryDirectory()
       await exportMlx(adapterOf(shapes, p > 0 ? { lora_dropout: p } : {}), mlx)
       const { lora_parameters } = (await readJson(mlx, CONFIG)) as Json

@@ -6,8 +6,8 @@
 from lora import lora, main
 
 
-def wrong(t, s):
-    outputs = lora(t, s)
+def wrong(t, s, d=1):
+    outputs = lora(t, s, d)
     update = outputs["y"] - outputs["y_base"]
     bias = t.get("base.bias", 0)
     return {**outputs, "y": s * (outputs["y_base"] - bias) + update + bias}

@@ -61,6 +61,23 @@ describe.skipIf(!hasNumPy())('the NumPy example', () => {
     expect(code).toBe(0)
   })
 
+  it('draws the masks of the generator, and passes under them', async () => {
+    const { code, lines } = await verify('conformance', 'python3 conformance/examples/lora.py')
+    expect(lines.filter(line => line.startsWith('FAIL'))).toEqual([])
+    const passed = lines.filter(line => line.startsWith('ok ')).join(' ')
+    expect(passed).toContain('layers/dropout_linear')
+    expect(passed).toContain('random/dropout_half')
+    expect(lines.at(-1)).toBe('8 passed, 0 failed')
+    expect(code).toBe(0)
+  })
+
+  it('is caught under a mask, too', async () => {
+    const { lines } = await verify('conformance/layers', 'python3 conformance/examples/wrong.py')
+    const failed = lines.filter(line => line.startsWith('FAIL'))
+    expect(failed).toEqual([expect.stringContaining('layers/dropout_linear')])
+    expect(failed[0]).toContain('the scale is applied to the base as well as to the update')
+  })
+
   it('is caught where it is wrong, with what is wrong', async () => {
     const { code, lines } = await verify(
       'test/golden/layers',
@@ -94,6 +111,25 @@ describe('a program', () => {
       program('broken', 'echo no such op; exit 3'),
     )
     expect(lines[0]).toContain('the command ended with status 3: no such op')
+  })
+
+  it('answers with files where files are asked for', async () => {
+    const files = program(
+      'files',
+      `name=$(sed -n 's/^ *"name": "\\(.*\\)",$/\\1/p' "$1/case.json"); ` +
+        'test -e "$1/expected" && exit 1; test -e "$1/adapter" || exit 1; mkdir "$1/answer"; ' +
+        `cp "${at('conformance')}/$name/expected/"* "$1/answer/"`,
+    )
+    const { lines, code } = await verify('conformance/export', files)
+    expect(lines.filter(line => line.startsWith('FAIL'))).toEqual([])
+    expect(lines.at(-1)).toBe('13 passed, 0 failed')
+    expect(code).toBe(0)
+  })
+
+  it('that writes no files fails where files are asked for', async () => {
+    const { lines } = await verify('conformance/export', program('none', 'exit 0'))
+    expect(lines[0]).toContain('adapter.gguf (expected this file, got none)')
+    expect(lines.at(-1)).toBe('0 passed, 13 failed')
   })
 
   it('gets the inputs, and not the answers', async () => {

@@ -1,8 +1,9 @@
 // float16 (IEEE 754 binary16) and bfloat16 as bits, to and from float32. Rounding is to nearest,
 // ties to even; NaN stays NaN (quiet, sign kept); what is too large becomes infinity.
 
-const float = new Float32Array(1)
-const bits = new Uint32Array(float.buffer)
+const bytes: ArrayBuffer = /* @__PURE__ */ new ArrayBuffer(4)
+const float: Float32Array = /* @__PURE__ */ new Float32Array(bytes)
+const bits: Uint32Array = /* @__PURE__ */ new Uint32Array(bytes)
 
 export function bfloat16ToFloat32(half: number): number {
   bits[0] = half << 16

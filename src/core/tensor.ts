@@ -189,7 +189,7 @@ export function tensor<const S extends Shape>(
 }
 
 // A net only: what a user forgets to dispose goes back when its tensor is collected.
-const forgotten = new FinalizationRegistry((storage: Storage) => {
+const forgotten = /* @__PURE__ */ new FinalizationRegistry((storage: Storage) => {
   if (storage.owner === 'persistent') {
     release(storage)
   }

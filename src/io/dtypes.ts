@@ -36,7 +36,9 @@ export const DTYPE_BITS = {
 /** The name of an element type in a safetensors file. */
 export type StoredDType = keyof typeof DTYPE_BITS
 
-export const STORED_DTYPES: readonly StoredDType[] = Object.keys(DTYPE_BITS) as StoredDType[]
+export const STORED_DTYPES: readonly StoredDType[] = /* @__PURE__ */ Object.keys(
+  DTYPE_BITS,
+) as StoredDType[]
 
 type Values =
   | Float64Array
@@ -50,7 +52,11 @@ type Values =
   | BigInt64Array
   | BigUint64Array
 
-const BIG_ENDIAN = new Uint8Array(new Uint16Array([1]).buffer)[0] === 0
+const BIG_ENDIAN: boolean = /* @__PURE__ */ isBigEndian()
+
+function isBigEndian(): boolean {
+  return new Uint8Array(new Uint16Array([1]).buffer)[0] === 0
+}
 
 const TENSOR_DTYPES: Readonly<Record<DType, StoredDType>> = {
   float32: 'F32',

@@ -122,8 +122,8 @@ const CHECKS: Readonly<Record<keyof PlainLoraConfig, OptionCheck>> = {
   loraDropout: value => unless(Number(value) >= 0 && Number(value) < 1, 'a number in [0, 1)'),
   targetModules: isNames,
   excludeModules: isNames,
-  rankPattern: isPattern(isRank, RANK),
-  alphaPattern: isPattern(Number.isFinite, NUMBER),
+  rankPattern: /* @__PURE__ */ isPattern(isRank, RANK),
+  alphaPattern: /* @__PURE__ */ isPattern(value => Number.isFinite(value), NUMBER),
   useRslora: isFlag,
   loraBias: isFlag,
   initLoraWeights: (value, _config, extensions) => {

@@ -15,7 +15,7 @@ import type { RopeConfig } from './rope_config.ts'
 
 export { ROPE_TYPES, type RopeConfig, type RopeType, readRopeConfig } from './rope_config.ts'
 
-const TWO_PI = 2 * Math.PI
+const TWO_PI = 6.283185307179586
 
 /** θ for a sequence of `length` tokens. */
 function dynamicTheta({ theta, dim, factor, maxPositions }: RopeConfig, length: number): number {

@@ -2,8 +2,8 @@
 
 import { binary } from '#kernels/arithmetic'
 import { type BinaryOp, type Broadcast, callBinary, defineBinary, type Operand } from './binary.ts'
-import { type BroadcastKernel, broadcastLoops } from './broadcast.ts'
-import { type SumKernels, sumReference } from './sum.ts'
+import type { BroadcastKernel } from './broadcast.ts'
+import type { SumKernels } from './sum.ts'
 
 export interface AddKernels extends SumKernels {
   readonly add: BroadcastKernel
@@ -12,7 +12,7 @@ export interface AddKernels extends SumKernels {
 export const addOp: BinaryOp<AddKernels> = /* @__PURE__ */ defineBinary<AddKernels>({
   name: 'add',
   binary,
-  reference: { ...sumReference, add: broadcastLoops((a, b) => a + b) },
+  formulas: { add: (a, b) => a + b },
   kernel: kernels => kernels.add,
   da: { reads: 'none', of: (_rule, dy) => dy },
   db: { reads: 'none', of: (_rule, dy) => dy },

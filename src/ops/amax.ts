@@ -20,10 +20,7 @@ export interface AmaxKernels extends ArgmaxKernels, GatherKernels {
   ) => void
 }
 
-export const amaxReference: AmaxKernels = {
-  ...argmaxReference,
-  ...gatherReference,
-
+const backwardReference: Pick<AmaxKernels, 'amax_backward'> = {
   amax_backward(x, y, dy, dx, rows, cols) {
     for (let r = 0; r < rows; r++) {
       let ties = 0
@@ -36,6 +33,13 @@ export const amaxReference: AmaxKernels = {
     }
   },
 }
+
+export const amaxReference: AmaxKernels = /* @__PURE__ */ Object.assign(
+  {},
+  argmaxReference,
+  gatherReference,
+  backwardReference,
+)
 
 /** Largest elements, or smallest ones for sign −1. */
 function defineExtreme(name: string, sign: number): RowReductionOp<AmaxKernels> {

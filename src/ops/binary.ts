@@ -7,7 +7,13 @@ import { LowrankError } from '../core/errors.ts'
 import { defineOp, type Op, type OpContext } from '../core/op.ts'
 import { broadcastShapes, type Shape } from '../core/shape.ts'
 import type { Tensor } from '../core/tensor.ts'
-import { type BroadcastKernel, broadcast, sumTo } from './broadcast.ts'
+import {
+  type BroadcastKernel,
+  broadcast,
+  broadcastReference,
+  type Formulas,
+  sumTo,
+} from './broadcast.ts'
 import type { SumKernels } from './sum.ts'
 
 export type Operand = Tensor | number
@@ -38,10 +44,11 @@ export interface OperandGradient<K> {
   of(rule: Rule<K>, dy: Tensor, a: Tensor, b: Tensor): Tensor
 }
 
-export interface BinaryDefinition<K> {
+export interface BinaryDefinition<K extends SumKernels> {
   readonly name: string
   readonly binary: Binary
-  readonly reference: K
+  /** What its kernels compute, element by element. */
+  readonly formulas: Formulas<Exclude<keyof K & string, keyof SumKernels>>
   kernel(kernels: K): BroadcastKernel
   readonly da: OperandGradient<K>
   readonly db: OperandGradient<K>
@@ -85,12 +92,12 @@ function ruleAt<K>(context: OpContext<K>, shape: Shape): Rule<K> {
 }
 
 export function defineBinary<K extends SumKernels>(definition: BinaryDefinition<K>): BinaryOp<K> {
-  const { name, reference, binary, da, db } = definition
+  const { name, binary, da, db } = definition
   const read = (side: 'a' | 'b', needs: readonly boolean[]): boolean =>
     [da, db].some(({ reads }, i) => needs[i] && (reads === side || reads === 'both'))
   return defineOp({
     name,
-    reference,
+    reference: broadcastReference<K>(definition.formulas),
     binary,
 
     forward(context, inputs, numbers) {

@@ -11,11 +11,11 @@ import { LowrankError } from '../core/errors.ts'
 import { exp, log1p, sigmoid } from '../core/math.ts'
 import { broadcastShapes, formatShape, sameShape } from '../core/shape.ts'
 import type { Tensor } from '../core/tensor.ts'
-import { type BroadcastKernel, broadcastLoops } from './broadcast.ts'
+import type { BroadcastKernel } from './broadcast.ts'
 import { defineLoss, divisorOf, type LossOp, type Reduction } from './loss.ts'
 import { mean } from './mean.ts'
 import { mul } from './mul.ts'
-import { type SumKernels, sum, sumReference } from './sum.ts'
+import { type SumKernels, sum } from './sum.ts'
 
 export interface BinaryCrossEntropyKernels extends SumKernels {
   readonly binary_cross_entropy_with_logits: BroadcastKernel
@@ -39,15 +39,11 @@ function slope(x: number, t: number, p: number): number {
 export const binaryCrossEntropyWithLogitsOp: LossOp<BinaryCrossEntropyKernels> =
   /* @__PURE__ */ defineLoss<BinaryCrossEntropyKernels>({
     name: 'binaryCrossEntropyWithLogits',
-    reference: {
-      ...sumReference,
-      binary_cross_entropy_with_logits: broadcastLoops((x, t, p) => element(x, t, p)),
-      binary_cross_entropy_with_logits_backward: broadcastLoops(
-        (dy, x, t, p) => dy * slope(x, t, p),
-      ),
-      binary_cross_entropy_with_logits_backward_target: broadcastLoops(
-        (dy, x, p) => dy * (p * softplus(-x) - softplus(x)),
-      ),
+    formulas: {
+      binary_cross_entropy_with_logits: (x, t, p) => element(x, t, p),
+      binary_cross_entropy_with_logits_backward: (dy, x, t, p) => dy * slope(x, t, p),
+      binary_cross_entropy_with_logits_backward_target: (dy, x, p) =>
+        dy * (p * softplus(-x) - softplus(x)),
     },
     binary,
     kernel: kernels => kernels.binary_cross_entropy_with_logits,

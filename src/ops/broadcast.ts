@@ -11,7 +11,7 @@ import { countOf, type Shape, sameShape } from '../core/shape.ts'
 import type { Tensor } from '../core/tensor.ts'
 import { expandedStrides, repeatedAxes } from './expand.ts'
 import { elementsOf } from './strided.ts'
-import { type SumKernels, sumOver } from './sum.ts'
+import { type SumKernels, sumOver, sumReference } from './sum.ts'
 
 /**
  * y[yOffset + r·cols + c] = f(a[aOffset + r·aRow + c·aCol], b[…], …) for r < rows, c < cols. The
@@ -21,7 +21,7 @@ import { type SumKernels, sumOver } from './sum.ts'
 export type BroadcastKernel = (...parameters: (Floats | Ints | number)[]) => void
 
 /** The loops of a formula of as many operands as it has parameters. */
-export function broadcastLoops(formula: (...operands: number[]) => number): BroadcastKernel {
+function broadcastLoops(formula: Formula): BroadcastKernel {
   const arity = formula.length
   return (...parameters) => {
     const [y, yOffset, rows, cols] = parameters.slice(4 * arity) as [Floats, number, number, number]
@@ -35,6 +35,22 @@ export function broadcastLoops(formula: (...operands: number[]) => number): Broa
       }
     }
   }
+}
+
+/** What one element of the result is, of one element of each operand. */
+export type Formula = (...operands: number[]) => number
+
+/** Kernels of formulas, by their names. */
+export type Formulas<Name extends string> = Readonly<Record<Name, Formula>>
+
+/** Reference loops of kernels that broadcast, and of the sum that leads back. */
+export function broadcastReference<K extends SumKernels>(
+  formulas: Formulas<Exclude<keyof K & string, keyof SumKernels>>,
+): K {
+  const loops = Object.entries<Formula>(formulas).map(([name, formula]) => {
+    return [name, broadcastLoops(formula)]
+  })
+  return { ...sumReference, ...Object.fromEntries(loops) } as K
 }
 
 interface Axis {

@@ -184,7 +184,7 @@ export const conv2dOp: Op<
   Conv2dSaved
 > = /* @__PURE__ */ defineOp({
   name: 'conv2d',
-  reference: { ...convReference, ...matmulReference },
+  reference: /* @__PURE__ */ Object.assign({}, convReference, matmulReference),
   binary,
 
   forward(context, [x, weight, bias], options) {

@@ -80,11 +80,11 @@ function patchWalk(
 }
 
 export const convReference: ConvKernels = {
-  im2col: patchWalk((image, from, columns, to) => {
+  im2col: /* @__PURE__ */ patchWalk((image, from, columns, to) => {
     columns[to] = from < 0 ? 0 : image[from]
   }),
 
-  col2im: patchWalk((image, from, columns, to) => {
+  col2im: /* @__PURE__ */ patchWalk((image, from, columns, to) => {
     if (from >= 0) {
       image[from] += columns[to]
     }

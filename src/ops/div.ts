@@ -2,8 +2,8 @@
 
 import { binary } from '#kernels/arithmetic'
 import { type BinaryOp, type Broadcast, callBinary, defineBinary, type Operand } from './binary.ts'
-import { type BroadcastKernel, broadcastLoops } from './broadcast.ts'
-import { type SumKernels, sumReference } from './sum.ts'
+import type { BroadcastKernel } from './broadcast.ts'
+import type { SumKernels } from './sum.ts'
 
 export interface DivKernels extends SumKernels {
   readonly div: BroadcastKernel
@@ -13,10 +13,9 @@ export interface DivKernels extends SumKernels {
 export const divOp: BinaryOp<DivKernels> = /* @__PURE__ */ defineBinary<DivKernels>({
   name: 'div',
   binary,
-  reference: {
-    ...sumReference,
-    div: broadcastLoops((a, b) => a / b),
-    div_backward_b: broadcastLoops((dy, a, b) => -(dy / b) * (a / b)),
+  formulas: {
+    div: (a, b) => a / b,
+    div_backward_b: (dy, a, b) => -(dy / b) * (a / b),
   },
   kernel: kernels => kernels.div,
   da: { reads: 'b', of: ({ apply, kernels }, dy, _a, b) => apply(kernels.div, dy, b) },

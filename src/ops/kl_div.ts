@@ -7,9 +7,9 @@
 import { binary } from '#kernels/losses'
 import { exp, log } from '../core/math.ts'
 import type { Tensor } from '../core/tensor.ts'
-import { type BroadcastKernel, broadcastLoops } from './broadcast.ts'
+import type { BroadcastKernel } from './broadcast.ts'
 import { defineLoss, divisorOf, type LossOp, type Reduction } from './loss.ts'
-import { type SumKernels, sumReference } from './sum.ts'
+import type { SumKernels } from './sum.ts'
 
 export interface KlDivKernels extends SumKernels {
   readonly kl_div: BroadcastKernel
@@ -19,11 +19,10 @@ export interface KlDivKernels extends SumKernels {
 
 export const klDivOp: LossOp<KlDivKernels> = /* @__PURE__ */ defineLoss<KlDivKernels>({
   name: 'klDiv',
-  reference: {
-    ...sumReference,
-    kl_div: broadcastLoops((x, t) => (t === 0 ? 0 : t * (log(t) - x))),
-    kl_div_backward: broadcastLoops((dy, t) => -dy * t),
-    kl_div_backward_target: broadcastLoops((dy, x, t) => (t === 0 ? 0 : dy * (log(t) + 1 - x))),
+  formulas: {
+    kl_div: (x, t) => (t === 0 ? 0 : t * (log(t) - x)),
+    kl_div_backward: (dy, t) => -dy * t,
+    kl_div_backward_target: (dy, x, t) => (t === 0 ? 0 : dy * (log(t) + 1 - x)),
   },
   binary,
   kernel: kernels => kernels.kl_div,
@@ -45,11 +44,10 @@ export interface KlDivLogKernels extends SumKernels {
 
 export const klDivLogOp: LossOp<KlDivLogKernels> = /* @__PURE__ */ defineLoss<KlDivLogKernels>({
   name: 'klDiv',
-  reference: {
-    ...sumReference,
-    kl_div_log: broadcastLoops((x, t) => exp(t) * (t - x)),
-    kl_div_log_backward: broadcastLoops((dy, t) => -dy * exp(t)),
-    kl_div_log_backward_target: broadcastLoops((dy, x, t) => dy * exp(t) * (t - x + 1)),
+  formulas: {
+    kl_div_log: (x, t) => exp(t) * (t - x),
+    kl_div_log_backward: (dy, t) => -dy * exp(t),
+    kl_div_log_backward_target: (dy, x, t) => dy * exp(t) * (t - x + 1),
   },
   binary,
   kernel: kernels => kernels.kl_div_log,

@@ -105,7 +105,9 @@ export const layerNormReference: LayerNormKernels = {
     }
   },
 
-  sum_rows: linearReference.sum_rows,
+  sum_rows(dy, dbias, rows, cols) {
+    linearReference.sum_rows(dy, dbias, rows, cols)
+  },
 }
 
 export interface LayerNormOptions {

@@ -70,7 +70,7 @@ export const linearOp: Op<
   LinearSaved
 > = /* @__PURE__ */ defineOp({
   name: 'linear',
-  reference: { ...matmulReference, ...linearReference },
+  reference: /* @__PURE__ */ Object.assign({}, matmulReference, linearReference),
 
   forward(context, [x, weight, bias]) {
     const { O, I } = dims('linear: weight', weight, 'O I')

@@ -221,7 +221,12 @@ function scaled(
 export const linearCrossEntropyOp: Op<Kernels, Inputs, CrossEntropySettings, Tensor, Saved> =
   /* @__PURE__ */ defineOp({
     name: 'linear_cross_entropy',
-    reference: { ...matmulReference, ...crossEntropyReference, ...chunkReference },
+    reference: /* @__PURE__ */ Object.assign(
+      {},
+      matmulReference,
+      crossEntropyReference,
+      chunkReference,
+    ),
     binary,
 
     forward(context, [x, weight, target, classWeight], settings) {

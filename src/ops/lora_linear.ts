@@ -108,19 +108,24 @@ function outputsOf(
   return dims('loraLinear: B', inputs[FIRST + 1] as Tensor, 'O R').O
 }
 
+const accumulateReference: Pick<Kernels, 'accumulate'> = {
+  accumulate(x, y, n) {
+    for (let i = 0; i < n; i++) {
+      y[i] += x[i]
+    }
+  },
+}
+
 export const loraLinearOp: Op<Kernels, Inputs, LayerOptions, Tensor, Saved> =
   /* @__PURE__ */ defineOp({
     name: 'lora_linear',
-    reference: {
-      ...matmulReference,
-      ...linearReference,
-      ...dropoutReference,
-      accumulate(x, y, n) {
-        for (let i = 0; i < n; i++) {
-          y[i] += x[i]
-        }
-      },
-    },
+    reference: /* @__PURE__ */ Object.assign(
+      {},
+      matmulReference,
+      linearReference,
+      dropoutReference,
+      accumulateReference,
+    ),
 
     forward(context, inputs, options) {
       const [x, weight, bias] = inputs as readonly [Tensor, ...Inputs]

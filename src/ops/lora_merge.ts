@@ -11,6 +11,14 @@ interface Kernels extends MatmulKernels {
   copy(x: Floats, y: Floats, n: number): void
 }
 
+const copyReference: Pick<Kernels, 'copy'> = {
+  copy(x, y, n) {
+    for (let i = 0; i < n; i++) {
+      y[i] = x[i]
+    }
+  },
+}
+
 export const loraMergeOp: Op<
   Kernels,
   readonly Tensor[],
@@ -19,14 +27,7 @@ export const loraMergeOp: Op<
   object
 > = /* @__PURE__ */ defineOp({
   name: 'lora_merge',
-  reference: {
-    ...matmulReference,
-    copy(x, y, n) {
-      for (let i = 0; i < n; i++) {
-        y[i] = x[i]
-      }
-    },
-  },
+  reference: /* @__PURE__ */ Object.assign({}, matmulReference, copyReference),
 
   forward(context, [weight, ...factors], { scales }) {
     const { O, I } = dims('loraMerge: weight', weight, 'O I')

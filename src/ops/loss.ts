@@ -10,7 +10,13 @@ import { LowrankError } from '../core/errors.ts'
 import { defineOp, type Op, type OpContext } from '../core/op.ts'
 import { formatShape, sameShape } from '../core/shape.ts'
 import type { Tensor } from '../core/tensor.ts'
-import { type BroadcastKernel, broadcast, broadcastInto } from './broadcast.ts'
+import {
+  type BroadcastKernel,
+  broadcast,
+  broadcastInto,
+  broadcastReference,
+  type Formulas,
+} from './broadcast.ts'
 import type { SumKernels } from './sum.ts'
 
 /** How elements become a loss: their mean, their sum, or themselves. */
@@ -22,9 +28,10 @@ export interface LossGradient<K> {
   readonly operands: (dy: Tensor, operands: readonly Tensor[]) => readonly Tensor[]
 }
 
-export interface LossDefinition<K> {
+export interface LossDefinition<K extends SumKernels> {
   readonly name: string
-  readonly reference: K
+  /** What its kernels compute, element by element. */
+  readonly formulas: Formulas<Exclude<keyof K & string, keyof SumKernels>>
   readonly binary?: Binary
   /** The kernel of the elements, of x, target and the constants. */
   readonly kernel: (kernels: K) => BroadcastKernel
@@ -75,10 +82,10 @@ function quotient<K extends SumKernels>(
 }
 
 export function defineLoss<K extends SumKernels>(definition: LossDefinition<K>): LossOp<K> {
-  const { name, reference, binary, dx, dTarget } = definition
+  const { name, binary, dx, dTarget } = definition
   return defineOp({
     name,
-    reference,
+    reference: broadcastReference<K>(definition.formulas),
     binary,
 
     forward(context, inputs, { divisor }) {

@@ -81,9 +81,9 @@ function product(rows: 'nn' | 'nt' | 'tn'): MatmulKernel {
 }
 
 export const matmulReference: MatmulKernels = {
-  matmul_nn: product('nn'),
-  matmul_nt: product('nt'),
-  matmul_tn: product('tn'),
+  matmul_nn: /* @__PURE__ */ product('nn'),
+  matmul_nt: /* @__PURE__ */ product('nt'),
+  matmul_tn: /* @__PURE__ */ product('tn'),
 }
 
 export interface MatmulOptions {

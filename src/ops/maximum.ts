@@ -3,8 +3,8 @@
 
 import { binary } from '#kernels/arithmetic'
 import { type BinaryOp, type Broadcast, callBinary, defineBinary, type Operand } from './binary.ts'
-import { type BroadcastKernel, broadcastLoops } from './broadcast.ts'
-import { type SumKernels, sumReference } from './sum.ts'
+import type { BroadcastKernel } from './broadcast.ts'
+import type { SumKernels } from './sum.ts'
 
 export interface MaximumKernels extends SumKernels {
   readonly maximum: BroadcastKernel
@@ -19,10 +19,9 @@ function share(dy: number, a: number, b: number): number {
 export const maximumOp: BinaryOp<MaximumKernels> = /* @__PURE__ */ defineBinary<MaximumKernels>({
   name: 'maximum',
   binary,
-  reference: {
-    ...sumReference,
-    maximum: broadcastLoops((a, b) => Math.max(a, b)),
-    maximum_backward: broadcastLoops(share),
+  formulas: {
+    maximum: (a, b) => Math.max(a, b),
+    maximum_backward: share,
   },
   kernel: kernels => kernels.maximum,
   da: {

@@ -3,8 +3,8 @@
 
 import { binary } from '#kernels/arithmetic'
 import { type BinaryOp, type Broadcast, callBinary, defineBinary, type Operand } from './binary.ts'
-import { type BroadcastKernel, broadcastLoops } from './broadcast.ts'
-import { type SumKernels, sumReference } from './sum.ts'
+import type { BroadcastKernel } from './broadcast.ts'
+import type { SumKernels } from './sum.ts'
 
 export interface MinimumKernels extends SumKernels {
   readonly minimum: BroadcastKernel
@@ -19,10 +19,9 @@ function share(dy: number, a: number, b: number): number {
 export const minimumOp: BinaryOp<MinimumKernels> = /* @__PURE__ */ defineBinary<MinimumKernels>({
   name: 'minimum',
   binary,
-  reference: {
-    ...sumReference,
-    minimum: broadcastLoops((a, b) => Math.min(a, b)),
-    minimum_backward: broadcastLoops(share),
+  formulas: {
+    minimum: (a, b) => Math.min(a, b),
+    minimum_backward: share,
   },
   kernel: kernels => kernels.minimum,
   da: {

@@ -1,9 +1,9 @@
 // Squared error: elements (x − t)², reduced; dx = 2 dy (x − t) / divisor, dt = −dx.
 
 import type { Tensor } from '../core/tensor.ts'
-import { type BroadcastKernel, broadcastLoops } from './broadcast.ts'
+import type { BroadcastKernel } from './broadcast.ts'
 import { defineLoss, divisorOf, type LossOp, type Reduction } from './loss.ts'
-import { type SumKernels, sumReference } from './sum.ts'
+import type { SumKernels } from './sum.ts'
 
 export interface MseLossKernels extends SumKernels {
   readonly mse_loss: BroadcastKernel
@@ -12,10 +12,9 @@ export interface MseLossKernels extends SumKernels {
 
 export const mseLossOp: LossOp<MseLossKernels> = /* @__PURE__ */ defineLoss<MseLossKernels>({
   name: 'mseLoss',
-  reference: {
-    ...sumReference,
-    mse_loss: broadcastLoops((x, t) => (x - t) * (x - t)),
-    mse_loss_backward: broadcastLoops((dy, x, t) => 2 * dy * (x - t)),
+  formulas: {
+    mse_loss: (x, t) => (x - t) * (x - t),
+    mse_loss_backward: (dy, x, t) => 2 * dy * (x - t),
   },
   kernel: kernels => kernels.mse_loss,
   dx: {

@@ -2,8 +2,8 @@
 
 import { binary } from '#kernels/arithmetic'
 import { type BinaryOp, type Broadcast, callBinary, defineBinary, type Operand } from './binary.ts'
-import { type BroadcastKernel, broadcastLoops } from './broadcast.ts'
-import { type SumKernels, sumReference } from './sum.ts'
+import type { BroadcastKernel } from './broadcast.ts'
+import type { SumKernels } from './sum.ts'
 
 export interface MulKernels extends SumKernels {
   readonly mul: BroadcastKernel
@@ -12,7 +12,7 @@ export interface MulKernels extends SumKernels {
 export const mulOp: BinaryOp<MulKernels> = /* @__PURE__ */ defineBinary<MulKernels>({
   name: 'mul',
   binary,
-  reference: { ...sumReference, mul: broadcastLoops((a, b) => a * b) },
+  formulas: { mul: (a, b) => a * b },
   kernel: kernels => kernels.mul,
   da: { reads: 'b', of: ({ apply, kernels }, dy, _a, b) => apply(kernels.mul, dy, b) },
   db: { reads: 'a', of: ({ apply, kernels }, dy, a) => apply(kernels.mul, dy, a) },

@@ -4,8 +4,8 @@
 import { binary } from '#kernels/elementwise'
 import { log, pow as power } from '../core/math.ts'
 import { type BinaryOp, type Broadcast, callBinary, defineBinary, type Operand } from './binary.ts'
-import { type BroadcastKernel, broadcastLoops } from './broadcast.ts'
-import { type SumKernels, sumReference } from './sum.ts'
+import type { BroadcastKernel } from './broadcast.ts'
+import type { SumKernels } from './sum.ts'
 
 export interface PowKernels extends SumKernels {
   readonly pow: BroadcastKernel
@@ -24,11 +24,10 @@ function slopeInB(a: number, b: number): number {
 export const powOp: BinaryOp<PowKernels> = /* @__PURE__ */ defineBinary<PowKernels>({
   name: 'pow',
   binary,
-  reference: {
-    ...sumReference,
-    pow: broadcastLoops((a, b) => power(a, b)),
-    pow_backward_a: broadcastLoops((dy, a, b) => dy * slopeInA(a, b)),
-    pow_backward_b: broadcastLoops((dy, a, b) => dy * slopeInB(a, b)),
+  formulas: {
+    pow: (a, b) => power(a, b),
+    pow_backward_a: (dy, a, b) => dy * slopeInA(a, b),
+    pow_backward_b: (dy, a, b) => dy * slopeInB(a, b),
   },
   kernel: kernels => kernels.pow,
   da: {

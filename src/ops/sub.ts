@@ -2,8 +2,8 @@
 
 import { binary } from '#kernels/arithmetic'
 import { type BinaryOp, type Broadcast, callBinary, defineBinary, type Operand } from './binary.ts'
-import { type BroadcastKernel, broadcastLoops } from './broadcast.ts'
-import { type SumKernels, sumReference } from './sum.ts'
+import type { BroadcastKernel } from './broadcast.ts'
+import type { SumKernels } from './sum.ts'
 
 export interface SubKernels extends SumKernels {
   readonly sub: BroadcastKernel
@@ -12,7 +12,7 @@ export interface SubKernels extends SumKernels {
 export const subOp: BinaryOp<SubKernels> = /* @__PURE__ */ defineBinary<SubKernels>({
   name: 'sub',
   binary,
-  reference: { ...sumReference, sub: broadcastLoops((a, b) => a - b) },
+  formulas: { sub: (a, b) => a - b },
   kernel: kernels => kernels.sub,
   da: { reads: 'none', of: (_rule, dy) => dy },
   db: {

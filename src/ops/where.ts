@@ -7,17 +7,16 @@ import { defineOp, type Op } from '../core/op.ts'
 import { broadcastShapes, type Shape } from '../core/shape.ts'
 import type { Tensor } from '../core/tensor.ts'
 import { type BinaryNumbers, type Operand, splitOperands } from './binary.ts'
-import { type BroadcastKernel, broadcast, broadcastLoops, sumTo } from './broadcast.ts'
-import { type SumKernels, sumReference } from './sum.ts'
+import { type BroadcastKernel, broadcast, broadcastReference, sumTo } from './broadcast.ts'
+import type { SumKernels } from './sum.ts'
 
 export interface WhereKernels extends SumKernels {
   readonly where: BroadcastKernel
 }
 
-export const whereReference: WhereKernels = {
-  ...sumReference,
-  where: /* @__PURE__ */ broadcastLoops((mask, a, b) => (mask === 0 ? b : a)),
-}
+export const whereReference: WhereKernels = /* @__PURE__ */ broadcastReference<WhereKernels>({
+  where: (mask, a, b) => (mask === 0 ? b : a),
+})
 
 export interface WhereSaved {
   readonly mask: Tensor

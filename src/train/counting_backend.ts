@@ -8,7 +8,7 @@ import { BYTES, type DType, type TypedArray } from '../core/dtype.ts'
 const ALIGNMENT = 64
 const PANEL_WIDTH = 8
 
-const idle = new Proxy({}, { get: () => () => undefined })
+const idle = /* @__PURE__ */ new Proxy({}, { get: () => () => undefined })
 
 export class CountingBackend implements Backend {
   readonly name: string = 'plan'

@@ -34,17 +34,17 @@ export type CombinationType =
 
 /** How each of them works. */
 export const RULES: Readonly<Record<CombinationType, Rule>> = {
-  linear: rule('none', false, 'factors'),
-  cat: rule('none', false, 'stack'),
-  svd: rule('none', false, 'products'),
-  ties: rule('magnitude', true, 'factors'),
-  ties_svd: rule('magnitude', true, 'products'),
-  dare_linear: rule('random', false, 'factors'),
-  dare_ties: rule('random', true, 'factors'),
-  dare_linear_svd: rule('random', false, 'products'),
-  dare_ties_svd: rule('random', true, 'products'),
-  magnitude_prune: rule('magnitude', false, 'factors'),
-  magnitude_prune_svd: rule('magnitude', false, 'products'),
+  linear: /* @__PURE__ */ rule('none', false, 'factors'),
+  cat: /* @__PURE__ */ rule('none', false, 'stack'),
+  svd: /* @__PURE__ */ rule('none', false, 'products'),
+  ties: /* @__PURE__ */ rule('magnitude', true, 'factors'),
+  ties_svd: /* @__PURE__ */ rule('magnitude', true, 'products'),
+  dare_linear: /* @__PURE__ */ rule('random', false, 'factors'),
+  dare_ties: /* @__PURE__ */ rule('random', true, 'factors'),
+  dare_linear_svd: /* @__PURE__ */ rule('random', false, 'products'),
+  dare_ties_svd: /* @__PURE__ */ rule('random', true, 'products'),
+  magnitude_prune: /* @__PURE__ */ rule('magnitude', false, 'factors'),
+  magnitude_prune_svd: /* @__PURE__ */ rule('magnitude', false, 'products'),
 }
 
 /** How adapters are combined. */

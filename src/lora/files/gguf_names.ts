@@ -61,19 +61,18 @@ function partsOfHeads(rows: number, heads: number): RowOrder {
   }
 }
 
-function decoder(name: string): GgufArchitecture {
-  return { name, ...DECODER }
+function decoder(name: string, own?: Partial<GgufArchitecture>): GgufArchitecture {
+  return { name, ...DECODER, ...own }
 }
 
-const LLAMA: GgufArchitecture = {
-  ...decoder('llama'),
+const LLAMA: GgufArchitecture = /* @__PURE__ */ decoder('llama', {
   rowOrder(name, rows, { heads, keyHeads }) {
     if (name === 'attn_q') {
       return pairsOfHalves(rows, heads)
     }
     return name === 'attn_k' ? pairsOfHalves(rows, keyHeads) : undefined
   },
-}
+})
 
 const GPT2: GgufArchitecture = {
   name: 'gpt2',
@@ -101,15 +100,14 @@ const GPT_NEOX: GgufArchitecture = {
     name === 'attn_qkv' ? partsOfHeads(rows, heads) : undefined,
 }
 
-const PHI3: GgufArchitecture = {
-  ...decoder('phi3'),
+const PHI3: GgufArchitecture = /* @__PURE__ */ decoder('phi3', {
   inBlock: {
     'self_attn.qkv_proj': 'attn_qkv',
     'self_attn.o_proj': 'attn_output',
     'mlp.gate_up_proj': 'ffn_up',
     'mlp.down_proj': 'ffn_down',
   },
-}
+})
 
 const BERT: GgufArchitecture = {
   name: 'bert',
@@ -129,11 +127,11 @@ const BERT: GgufArchitecture = {
 export const GGUF_ARCHITECTURES: Readonly<Record<string, GgufArchitecture>> = {
   LlamaForCausalLM: LLAMA,
   MistralForCausalLM: LLAMA,
-  Qwen2ForCausalLM: decoder('qwen2'),
-  Qwen3ForCausalLM: decoder('qwen3'),
-  GemmaForCausalLM: decoder('gemma'),
-  Gemma2ForCausalLM: decoder('gemma2'),
-  Gemma3ForCausalLM: decoder('gemma3'),
+  Qwen2ForCausalLM: /* @__PURE__ */ decoder('qwen2'),
+  Qwen3ForCausalLM: /* @__PURE__ */ decoder('qwen3'),
+  GemmaForCausalLM: /* @__PURE__ */ decoder('gemma'),
+  Gemma2ForCausalLM: /* @__PURE__ */ decoder('gemma2'),
+  Gemma3ForCausalLM: /* @__PURE__ */ decoder('gemma3'),
   Phi3ForCausalLM: PHI3,
   GPT2LMHeadModel: GPT2,
   GPTNeoXForCausalLM: GPT_NEOX,

@@ -30,8 +30,6 @@ const HEADS: Readonly<Record<string, readonly string[]>> = {
   QUESTION_ANS: ['qa_outputs'],
 }
 
-const HEAD_NAMES = Object.values(HEADS).flat()
-
 /** Names of modules to save, those of the task's heads included. */
 export function savedNames({ modulesToSave = [], taskType = '' }: LoraConfig): string[] {
   const heads = Object.hasOwn(HEADS, taskType) ? HEADS[taskType] : []
@@ -118,7 +116,10 @@ function parts(request: PartsRequest): PlannedPart[] {
   const tiedAway = (path: string): boolean =>
     path === model.outputLayer && found.some(other => tiedTo(request, other.path) === path)
   for (const name of config.modulesToSave ?? []) {
-    if (!HEAD_NAMES.includes(name) && !found.some(({ path }) => path.endsWith(name))) {
+    if (
+      !Object.values(HEADS).flat().includes(name) &&
+      !found.some(({ path }) => path.endsWith(name))
+    ) {
       problems.push(`modulesToSave: no module of the model ends in "${name}"`)
     }
   }

@@ -8,7 +8,7 @@ import { Pool } from './pool.ts'
 import { checkThreads } from './spawn.ts'
 
 // A net only: workers of a backend that nobody disposed of end with it.
-const forgotten = new FinalizationRegistry((pool: Pool) => pool.stop())
+const forgotten = /* @__PURE__ */ new FinalizationRegistry((pool: Pool) => pool.stop())
 
 export class ThreadedBackend extends WasmBackend {
   readonly threads: number

@@ -20,7 +20,7 @@ const ALLOWED = [
   /^dist\/([a-z_]+\/)*[A-Za-z0-9_.-]+\.(js|js\.map|d\.ts|d\.ts\.map)$/,
   /^dist\/backends\/wasm\/(workerd|edge-light)\/[a-z_]+\.js$/,
   /^dist\/wasm\/[a-z_]+\.wasm$/,
-  /^dist\/vendor\/@huggingface\/tokenizers\/(LICENSE|dist\/tokenizers\.js(\.map)?)$/,
+  /^dist\/vendor\/@huggingface\/tokenizers\/(LICENSE|tokenizers\.js(\.map)?)$/,
 ]
 
 /** Folders of dist/ that only Node loads. */

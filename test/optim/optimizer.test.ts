@@ -211,7 +211,9 @@ describe.each(backends)('optimizers on $name', ({ make }) => {
     optimizer.step()
     expect(trained[0].dataSync()[0]).toBe(0.5 - 0.125)
     expect([...trained[1].dataSync()]).toEqual([1, 2, 3, 4, 5, 6, 7])
-    expect(() => optimizer.scaleLearningRate(Number.NaN)).toThrow(/factor from 0 up, got NaN/)
+    for (const factor of [Number.NaN, -1, Number.POSITIVE_INFINITY]) {
+      expect(() => optimizer.scaleLearningRate(factor)).toThrow(`factor from 0 up, got ${factor}`)
+    }
   })
 
   test('zeroGrad forgets all gradients', () => {
@@ -233,6 +235,10 @@ describe('mistakes', () => {
     expect(() => new AdamW([w, w, frozen], options)).toThrow(
       /AdamW: 6 problems\n.*no option "weight_decay" \(options: lr, .*weightDecay.*\n.*lr.*-1\n.*eps.*NaN\n.*betas\[1\] must be in \[0, 1\), got 1\n.*parameter 1 appears twice\n.*parameter 2 \(base.weight\) is frozen/,
     )
+  })
+
+  test('a group alone has no number', () => {
+    expect(() => new SGD([{ params: [w], momentum: -1 }])).toThrow(/^SGD: momentum must be/)
   })
 
   test('groups are told apart', () => {
@@ -272,6 +278,8 @@ describe('mistakes', () => {
   test('two backends do not mix', () => {
     const [other] = parameters(reference())
     expect(() => new SGD([w, other])).toThrow(/two backends/)
+    const loss = withBackend(reference(), () => tensor([1], []))
+    expect(() => new SGD([w]).step({ losses: [loss] })).toThrow(/SGD.step.*two backends/)
   })
 
   test('a disposed parameter is refused', () => {
@@ -289,6 +297,12 @@ describe('mistakes', () => {
 })
 
 describe('loadStateDict', () => {
+  /** The state of `optimizer` after a way through its own `loadStateDict`. */
+  async function loaded(optimizer: Optimizer): Promise<OptimizerState> {
+    optimizer.loadStateDict(await optimizer.stateDict())
+    return optimizer.stateDict()
+  }
+
   async function pair(): Promise<{ optimizer: AdamW; state: OptimizerState }> {
     const trained = parameters(reference())
     const optimizer = new AdamW([
@@ -346,6 +360,14 @@ describe('loadStateDict', () => {
         ...state,
         tensors: { ...state.tensors, '1.step': { shape: [], data: [0.5] } },
       },
+      'tensor "1.step": expected a whole number, got -1': {
+        ...state,
+        tensors: { ...state.tensors, '1.step': { shape: [], data: [-1] } },
+      },
+      'loadStateDict: tensor "1.step": expected [], got [] with 0 elements': {
+        ...state,
+        tensors: { ...state.tensors, '1.step': { shape: [], data: [] } },
+      },
     }
     for (const [message, bad] of Object.entries(wrong)) {
       expect(() => optimizer.loadStateDict(bad), message).toThrow(message)
@@ -367,5 +389,35 @@ describe('loadStateDict', () => {
     ])
     expect(optimizer.groups[0].options.betas).toEqual([0.9, 0.999])
     expect((await optimizer.stateDict()).tensors).toEqual(tensors)
+  })
+
+  test('an optimizer without state expects none', async () => {
+    const optimizer = new SGD(parameters(reference()))
+    const tensors = { '0.step': { shape: [], data: [1] } }
+    const state = { ...(await optimizer.stateDict()), tensors }
+    expect(() => optimizer.loadStateDict(state)).toThrow('tensor "0.step" is not expected')
+  })
+
+  test('a state from before the first step is one', async () => {
+    const optimizer = new AdamW(parameters(reference()))
+    await expect(loaded(optimizer)).resolves.toEqual(await optimizer.stateDict())
+  })
+
+  test('so is that of a first step that was refused', async () => {
+    const trained = parameters(reference())
+    const optimizer = new AdamW(trained)
+    give(trained, [[Number.NaN, 0, 0, 0, 0, 0], gradientsOf(1)[1]])
+    optimizer.step()
+    const state = await optimizer.stateDict()
+    expect(Array.from(state.tensors['0.step'].data)).toEqual([0])
+    await expect(loaded(optimizer)).resolves.toEqual(state)
+  })
+
+  test('averages of one element are no counts', async () => {
+    const [parameter] = withBackend(reference(), () => [new Parameter([1], [1])])
+    const optimizer = new AdamW([parameter])
+    setGradient(parameter, [0.5])
+    optimizer.step()
+    await expect(loaded(optimizer)).resolves.toEqual(await optimizer.stateDict())
   })
 })

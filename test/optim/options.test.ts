@@ -3,6 +3,7 @@
 import { describe, expect, test } from 'vitest'
 import { Parameter } from '../../src/core/parameter.ts'
 import {
+  Adafactor,
   Adam,
   clipGradNorm,
   constantWithWarmupSchedule,
@@ -14,6 +15,7 @@ import {
   loraPlusGroups,
   polynomialSchedule,
   SGD,
+  TransformersAdafactor,
   warmupStableDecaySchedule,
 } from '../../src/optim/index.ts'
 import { setGradient } from '../support/gradients.ts'
@@ -26,6 +28,45 @@ describe('options of optimizers', () => {
       const options = { lr: 0.1, betas: betas as unknown as [number, number] }
       expect(() => new Adam([parameter()], options)).toThrow('betas must be two numbers')
     }
+  })
+
+  test('epsilons are two numbers', () => {
+    for (const eps of [[0.1], [0.1, 0.1, 0.1], 0.1, 'two']) {
+      const options = { eps: eps as unknown as [number, number] }
+      expect(() => new Adafactor([parameter()], options)).toThrow('eps must be two numbers')
+      const make = (): unknown => new TransformersAdafactor([parameter()], options)
+      expect(make).toThrow('eps must be two numbers')
+    }
+  })
+
+  test.each([
+    [{ warmupInit: true, relativeStep: false, lr: 0.1 }, 'warmupInit needs relativeStep'],
+    [{ beta1: 1 }, 'beta1 must be in [0, 1), got 1'],
+    [{ clipThreshold: 0 }, 'clipThreshold must be above 0, got 0'],
+    [{ clipThreshold: Number.NaN }, 'clipThreshold must be above 0, got NaN'],
+    [{ decayRate: 0.1 }, 'decayRate must be 0 or less, got 0.1'],
+    [{ decayRate: Number.NaN }, 'decayRate must be 0 or less, got NaN'],
+  ])('TransformersAdafactor refuses %o', (options, message) => {
+    expect(() => new TransformersAdafactor([parameter()], options)).toThrow(message)
+  })
+
+  test('variances may be kept without decay', () => {
+    expect(() => new TransformersAdafactor([parameter()], { decayRate: 0 })).not.toThrow()
+    expect(() => new Adafactor([parameter()], { beta2Decay: 0 })).not.toThrow()
+  })
+
+  test('numbers in strings are no numbers', () => {
+    const make = (): unknown => new SGD([parameter()], { lr: '0.1' as unknown as number })
+    expect(make).toThrow('SGD: lr must be finite and 0 or more, got 0.1')
+  })
+
+  test('an option that is undefined takes its default', () => {
+    expect(new SGD([parameter()], { lr: undefined }).groups[0].lr).toBe(1e-3)
+  })
+
+  test('what is trained is float32', () => {
+    const half = new Parameter([1, 2], [2], { dtype: 'float16', requiresGrad: true })
+    expect(() => new SGD([half])).toThrow('parameter 0 is float16; trained parameters are float32')
   })
 
   test('Nesterov momentum takes no dampening', () => {

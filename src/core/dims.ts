@@ -34,32 +34,56 @@ function mismatch(
   )
 }
 
+/** A pattern, read once: the names of its axes, and that of all leading ones together. */
+interface Pattern {
+  readonly rest: readonly string[]
+  readonly leading: string | undefined
+}
+
+const patterns: Map<string, Pattern> = /* @__PURE__ */ new Map()
+
+function patternOf(text: string): Pattern {
+  let pattern = patterns.get(text)
+  if (!pattern) {
+    const names = text.split(' ')
+    const hasLeading = names[0].startsWith('...')
+    pattern = {
+      rest: hasLeading ? names.slice(1) : names,
+      leading: hasLeading ? names[0].slice(3) : undefined,
+    }
+    patterns.set(text, pattern)
+  }
+  return pattern
+}
+
+const NONE: Readonly<Record<string, number>> = {}
+
 /** Checks a shape against a pattern and returns its sizes by name; throws `shape` errors. */
 export function dims<const P extends string>(
   where: string,
   tensor: Shaped | Shape,
   pattern: P,
-  known: { readonly [Name in Names<P>]?: number } = {},
+  known: { readonly [Name in Names<P>]?: number } = NONE as Sizes<P>,
 ): Sizes<P> {
   const shape = 'shape' in tensor ? tensor.shape : tensor
-  const names = pattern.split(' ')
+  const { rest, leading } = patternOf(pattern)
   const expected = known as Readonly<Record<string, number>>
   const sizes: Record<string, number> = {}
-  const rest = names[0].startsWith('...') ? names.slice(1) : names
-  const leading = shape.length - rest.length
-  if (rest === names ? leading !== 0 : leading < 0) {
+  const before = shape.length - rest.length
+  if (leading === undefined ? before !== 0 : before < 0) {
     throw mismatch(where, shape, pattern, expected)
   }
-  if (rest !== names) {
-    sizes[names[0].slice(3)] = countOf(shape.slice(0, leading))
+  if (leading !== undefined) {
+    sizes[leading] = countOf(shape.slice(0, before))
   }
-  rest.forEach((name, i) => {
-    const size = shape[leading + i]
+  for (let i = 0; i < rest.length; i++) {
+    const name = rest[i]
+    const size = shape[before + i]
     const wanted = expected[name] ?? sizes[name]
     if (wanted !== undefined && wanted !== size) {
       throw mismatch(where, shape, pattern, expected)
     }
     sizes[name] = size
-  })
+  }
   return sizes as Sizes<P>
 }

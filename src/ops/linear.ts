@@ -82,7 +82,8 @@ export const linearOp: Op<
       context.kernels.fill_rows(context.floats(bias), target, rows, O)
     }
     const a = { buffer: context.floats(x), stride: I }
-    const b = { ...context.matrix(weight), stride: I }
+    const { buffer, format } = context.matrix(weight)
+    const b = { buffer, format, stride: I }
     multiply(context, context.kernels.matmul_nt, a, b, target, [rows, O, I], bias ? 1 : 0)
     const [needsX, needsWeight] = context.needs
     const saved = {
@@ -102,7 +103,8 @@ export const linearOp: Op<
     const dWeight = needs[1] ? context.empty([O, I]) : undefined
     const dBias = needs[2] ? context.empty([O]) : undefined
     if (dx) {
-      const w = { ...context.matrix(weight as Tensor), stride: I }
+      const { buffer, format } = context.matrix(weight as Tensor)
+      const w = { buffer, format, stride: I }
       multiply(context, kernels.matmul_nn, upstream, w, context.floats(dx), [rows, I, O])
     }
     if (dWeight) {

@@ -58,7 +58,7 @@ function updatesOf(
   options: readonly UpdateOptions[],
   { I, O }: { readonly I: number; readonly O: number },
 ): LowRank[] {
-  return options.map((update, i) => {
+  return options.map(({ scale, dropout, rows }, i) => {
     const at = FIRST + PER_UPDATE * i
     const [A, B, bias] = inputs.slice(at, at + PER_UPDATE) as [Tensor, Tensor, Tensor | undefined]
     const { R } = dims('loraLinear: A', A, 'R I', { I })
@@ -66,14 +66,15 @@ function updatesOf(
     if (bias) {
       dims('loraLinear: bias', bias, 'O', { O })
     }
-    return { ...update, A, B, bias }
+    return { scale, dropout, rows, A, B, bias }
   })
 }
 
 /** W as a matrix operand; only one that is stored as [O, I] goes into the backend's own layout. */
 function weightPart(call: Call, weight: Tensor, transposed: boolean): Part & { format: number } {
   const stride = transposed ? call.O : call.I
-  return { ...call.context.matrix(weight, !transposed), offset: 0, stride }
+  const { buffer, format } = call.context.matrix(weight, !transposed)
+  return { buffer, offset: 0, stride, format }
 }
 
 /** dW = dyᵀ·x, or xᵀ·dy for a W that is stored as [I, O]. */
@@ -214,5 +215,5 @@ export function loraLinear(
   options: { readonly transposed?: boolean } = {},
 ): Tensor {
   const factors = updates.flatMap(update => [update.A, update.B, update.bias])
-  return loraLinearOp([x, weight, bias, ...factors], { ...options, updates })
+  return loraLinearOp([x, weight, bias, ...factors], { transposed: options.transposed, updates })
 }

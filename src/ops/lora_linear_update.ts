@@ -81,10 +81,23 @@ export class Call {
     accumulate = false,
   ): void {
     const scratch = this.context.scratch(MATMUL_SCRATCH)
-    const [add, format] = [accumulate ? 1 : 0, b.format ?? 0]
     kernel(
-      ...([a.buffer, a.offset, a.stride, b.buffer, b.offset, b.stride, format] as const),
-      ...([c.buffer, c.offset, c.stride, M, N, K, alpha, add, scratch] as const),
+      a.buffer,
+      a.offset,
+      a.stride,
+      b.buffer,
+      b.offset,
+      b.stride,
+      b.format ?? 0,
+      c.buffer,
+      c.offset,
+      c.stride,
+      M,
+      N,
+      K,
+      alpha,
+      accumulate ? 1 : 0,
+      scratch,
     )
   }
 

@@ -106,8 +106,13 @@ export interface MatmulProblem {
   readonly bOffsets: readonly number[]
 }
 
+const ONE: readonly number[] = [0]
+
 /** Where the matrix of each batch entry begins in an operand that may broadcast. */
-function offsetsIn(shape: Shape, batch: Shape): number[] {
+function offsetsIn(shape: Shape, batch: Shape): readonly number[] {
+  if (batch.length === 0) {
+    return ONE
+  }
   const leading = shape.slice(0, -2)
   const strides = stridesOf(shape)
   const offsets = [0]
@@ -149,7 +154,8 @@ function problemOf(a: Tensor, b: Tensor, { transposeA, transposeB }: MatmulOptio
   }
 }
 
-export interface MatmulSaved extends MatmulProblem {
+export interface MatmulSaved {
+  readonly problem: MatmulProblem
   readonly a: Tensor | undefined
   readonly b: Tensor | undefined
   readonly aShape: Shape
@@ -198,7 +204,8 @@ function gradientOf(
 }
 
 function gradientOfA(context: OpContext<MatmulKernels>, dy: Tensor, saved: MatmulSaved): Tensor {
-  const { M, N, K, variant, aOffsets, bOffsets, aShape } = saved
+  const { aShape, problem } = saved
+  const { M, N, K, variant, aOffsets, bOffsets } = problem
   const b = { x: saved.b as Tensor, offsets: bOffsets }
   const d = { x: dy, offsets: aOffsets.map((_, i) => i * M * N) }
   switch (variant) {
@@ -212,7 +219,8 @@ function gradientOfA(context: OpContext<MatmulKernels>, dy: Tensor, saved: Matmu
 }
 
 function gradientOfB(context: OpContext<MatmulKernels>, dy: Tensor, saved: MatmulSaved): Tensor {
-  const { M, N, K, variant, aOffsets, bOffsets, bShape } = saved
+  const { bShape, problem } = saved
+  const { M, N, K, variant, aOffsets, bOffsets } = problem
   const a = { x: saved.a as Tensor, offsets: aOffsets }
   const d = { x: dy, offsets: bOffsets.map((_, i) => i * M * N) }
   switch (variant) {
@@ -268,7 +276,7 @@ export const matmulOp: Op<
     })
     const [needsA, needsB] = context.needs
     const saved: MatmulSaved = {
-      ...problem,
+      problem,
       a: needsB ? a : undefined,
       b: needsA ? b : undefined,
       aShape: a.shape,

@@ -30,7 +30,7 @@ export const sliceOp: Op<
     const strides = stridesOf(x.shape)
     const view: View = { buffer: elementsOf(context, x), offset: start * strides[axis], strides }
     copyView(context, view, whole(elementsOf(context, y), shape), shape)
-    return { y, saved: { ...range, shape: x.shape } }
+    return { y, saved: { axis, start, length, shape: x.shape } }
   },
 
   backward(context, dy, { axis, start, shape }) {

@@ -4,6 +4,7 @@
 //   npm run paper                         5 seeds; writes docs/paper.md and docs/paper/*.svg
 //   npm run paper -- --quick              2 seeds, few examples; writes out/paper/
 //   npm run paper -- --epochs 2 --examples 200
+//   npm run paper -- --keep out/runs.jsonl    goes on with the runs in the file
 
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -20,6 +21,7 @@ const { values } = parseArgs({
     seeds: { type: 'string' },
     epochs: { type: 'string' },
     examples: { type: 'string' },
+    keep: { type: 'string' },
   },
 })
 
@@ -33,10 +35,11 @@ const size: Size = {
   ...(values.examples && { examples: Number(values.examples) }),
 }
 const home = values.quick ? 'out' : 'docs'
-const command = [
-  'npm run paper',
-  ...(process.argv.length > 2 ? ['--', ...process.argv.slice(2)] : []),
-]
+const chosen = (['seeds', 'epochs', 'examples'] as const).flatMap(name =>
+  values[name] === undefined ? [] : [`--${name}`, values[name]],
+)
+const flags = [...(values.quick ? ['--quick'] : []), ...chosen]
+const command = ['npm run paper', ...(flags.length > 0 ? ['--', ...flags] : [])]
 
 function table(rows: Claim['table']): string[] {
   if (rows.length === 0) {
@@ -76,7 +79,7 @@ function page(claims: readonly Claim[]): string {
   return `${lines.join('\n').trimEnd()}\n`
 }
 
-const runs = await Runs.of(size)
+const runs = await Runs.of(size, values.keep)
 const claims = [
   ...(await whichWeights(runs)),
   ...(await whichRank(runs)),

@@ -1,5 +1,6 @@
 // Training runs on the bundled model: LoRA on chosen weights of every attention, judged by the held-out
-// loss. Runs are kept, so that two claims about the same run train it once.
+// loss. Runs are remembered, so that two claims about the same run train it once, also across starts of the
+// program where a file is named for them.
 
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -12,6 +13,7 @@ import { directory } from 'lowrank/node'
 import { type LoadedTokenizer, loadTokenizer } from 'lowrank/tokenizer'
 import { type CompletionExample, evaluateLoss, finetune, tokenizeExamples } from 'lowrank/train'
 import { wasm } from 'lowrank/wasm'
+import { keepRun, keptRuns } from './kept.ts'
 
 /** How much is trained. */
 export interface Size {
@@ -58,15 +60,19 @@ const RATE = 1e-2
 export class Runs {
   readonly size: Size
   readonly tokenizer: LoadedTokenizer
-  readonly #done = new Map<string, Trained>()
+  readonly #done: Map<string, Trained>
+  readonly #file: string | undefined
 
-  constructor(size: Size, tokenizer: LoadedTokenizer) {
+  constructor(size: Size, tokenizer: LoadedTokenizer, file?: string) {
     this.size = size
     this.tokenizer = tokenizer
+    this.#file = file
+    this.#done = file === undefined ? new Map() : keptRuns(file)
   }
 
-  static async of(size: Size): Promise<Runs> {
-    return new Runs(size, await loadTokenizer(directory(MODEL)))
+  /** Runs that are kept in `file` are not made again. */
+  static async of(size: Size, file?: string): Promise<Runs> {
+    return new Runs(size, await loadTokenizer(directory(MODEL)), file)
   }
 
   get seeds(): number[] {
@@ -83,13 +89,17 @@ export class Runs {
   }
 
   async one(adapted: Adapted, seed: number): Promise<Trained> {
-    const key = `${adapted.weights.join('')} ${adapted.r} ${seed}`
+    const { epochs, examples, heldOut } = this.size
+    const key = `${adapted.weights.join('')} ${adapted.r} ${seed} (${epochs} × ${examples}, ${heldOut})`
     const known = this.#done.get(key)
     if (known) {
       return known
     }
     const run = await this.#train(adapted, seed)
     this.#done.set(key, run)
+    if (this.#file !== undefined) {
+      await keepRun(this.#file, key, run)
+    }
     process.stderr.write(`${key}: ${run.loss.toFixed(4)}\n`)
     return run
   }

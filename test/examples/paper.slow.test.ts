@@ -1,19 +1,29 @@
 // The claims of the paper run from start to end, at their smallest, and say something about each.
 
 import { execFileSync } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { expect, it } from 'vitest'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
-it('npm run paper -- --quick', () => {
-  const printed = execFileSync('npx', ['tsx', 'examples/paper/paper.ts', '--quick'], {
+const kept = `${root}/out/paper/runs.jsonl`
+
+/** The verdicts that the program prints. */
+function verdictsOf(): string[] {
+  const args = ['tsx', 'examples/paper/paper.ts', '--quick', '--keep', kept]
+  const printed = execFileSync('npx', args, {
     cwd: root,
     encoding: 'utf8',
     stdio: ['ignore', 'pipe', 'ignore'],
   })
-  const verdicts = printed.trim().split('\n')
+  return printed.trim().split('\n')
+}
+
+it('npm run paper -- --quick', () => {
+  mkdirSync(`${root}/out/paper`, { recursive: true })
+  rmSync(kept, { force: true })
+  const verdicts = verdictsOf()
   expect(verdicts.length).toBe(11)
   for (const line of verdicts) {
     expect(line).toMatch(/^(holds|does not hold at this size|cannot be checked on a CPU): /)
@@ -29,4 +39,10 @@ it('npm run paper -- --quick', () => {
     expect(page).toContain(`(paper/${name}.svg)`)
     expect(readFileSync(`${root}/out/paper/${name}.svg`, 'utf8')).toMatch(/^<svg /)
   }
+  // With every run kept there is nothing to train, and all says the same but the times.
+  const runs = readFileSync(kept, 'utf8')
+  verdictsOf()
+  const untimed = (text: string): string => text.replace(/## Latency[\s\S]*?##|\| Latency.*\|/g, '')
+  expect(untimed(readFileSync(`${root}/out/paper.md`, 'utf8'))).toBe(untimed(page))
+  expect(readFileSync(kept, 'utf8')).toBe(runs)
 })

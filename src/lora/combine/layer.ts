@@ -91,7 +91,7 @@ export function combineLayer(
 
 function checkSvdRank(where: string, { svdRank }: CombineSettings, shape: MatrixShape): void {
   const least = Math.min(shape.rows, shape.cols)
-  if (svdRank !== undefined && svdRank > least) {
+  if ((svdRank ?? 0) > least) {
     throw new LowrankError(
       'config',
       `${where}: is [${shape.rows}, ${shape.cols}], so it has ${least} singular values, got ` +

@@ -156,10 +156,7 @@ function exactPlan(
     return first
   }
   const known = [...model.namedModules()].map(([place]) => plainPath(place))
-  const made = plan(model, { ...config, ...exactChoice(paths, known) }, options)
-  const lost = paths.filter(path => !made.layers.some(layer => layer.path === path))
-  const problems = lost.map(path => `"${path}" cannot take the adapter`)
-  return { ...made, problems: [...made.problems, ...problems] }
+  return plan(model, { ...config, ...exactChoice(paths, known) }, options)
 }
 
 /** Puts factors on the layers that they are for; the default adapter stays what it was. */
@@ -234,7 +231,7 @@ function withFactors(layer: FileLayer, { A, B, r, scaling }: LayerFactors): File
   const a: FileTensor = { ...layer.A, shape: [r, ...layer.A.shape.slice(1)], data: A }
   const [rows, , ...rest] = layer.B.shape
   const b: FileTensor = { ...layer.B, shape: [rows, r, ...rest], data: B }
-  return { ...layer, r, loraAlpha: r, scaling, A: a, B: b }
+  return { ...layer, r, scaling, A: a, B: b }
 }
 
 /**

@@ -90,8 +90,8 @@ export interface CombinedAdapter {
   readonly targetModules: readonly string[] | string | undefined
 }
 
-function isShare(value: number | undefined): boolean {
-  return value !== undefined && value >= 0 && value <= 1
+function isShare(value: number): boolean {
+  return value >= 0 && value <= 1
 }
 
 function ruleProblems(options: CombineOptions, adapters: readonly CombinedAdapter[]): string[] {

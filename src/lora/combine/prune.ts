@@ -14,9 +14,6 @@ function largest(values: Float64Array, count: number): Uint32Array {
 
 /** Keeps the ⌊density · n⌋ entries of the largest magnitude. */
 export function pruneByMagnitude(values: Float64Array, density: number): Float64Array {
-  if (density >= 1) {
-    return values
-  }
   const pruned = new Float64Array(values.length)
   for (const i of largest(values, Math.floor(density * values.length))) {
     pruned[i] = values[i]
@@ -26,8 +23,5 @@ export function pruneByMagnitude(values: Float64Array, density: number): Float64
 
 /** Keeps each entry with probability `density`, divided by it. */
 export function pruneAtRandom(values: Float64Array, density: number, random: Random): Float64Array {
-  if (density >= 1) {
-    return values
-  }
   return values.map(value => (random.uniform() < density ? value / density : 0))
 }

@@ -30,7 +30,6 @@ export interface FileLayer {
   readonly path: string
   readonly kind: 'linear' | 'embedding'
   readonly r: number
-  readonly loraAlpha: number
   /** What multiplies B·A. */
   readonly scaling: number
   readonly A: FileTensor
@@ -74,7 +73,7 @@ function configProblems(config: Json): string[] {
     problems.push(`peft_type: expected "LORA", got ${JSON.stringify(config.peft_type)}`)
   }
   for (const key of ['r', 'lora_alpha']) {
-    if (typeof config[key] !== 'number' || !Number.isFinite(config[key])) {
+    if (!Number.isFinite(config[key])) {
       problems.push(`${key}: expected a number, got ${JSON.stringify(config[key])}`)
     }
   }
@@ -126,18 +125,15 @@ function patterns(config: Json, key: string): Readonly<Record<string, number>> {
   return (config[key] ?? {}) as Readonly<Record<string, number>>
 }
 
-/** What a configuration multiplies B·A by on a layer, and the alpha in it. */
-export function layerScaling(
-  config: Json,
-  path: string,
-): { readonly loraAlpha: number; readonly scaling: number } {
+/** What a configuration multiplies B·A by on a layer. */
+export function layerScaling(config: Json, path: string): number {
   const loraAlpha =
     patternValue('alpha_pattern', path, patterns(config, 'alpha_pattern')) ??
     (config.lora_alpha as number)
   // By the rank of the configuration, which a file may have fewer rows than.
   const r =
     patternValue('rank_pattern', path, patterns(config, 'rank_pattern')) ?? (config.r as number)
-  return { loraAlpha, scaling: scalingOf(r, loraAlpha, config.use_rslora === true) }
+  return scalingOf(r, loraAlpha, config.use_rslora === true)
 }
 
 function layerOf(path: string, { embedding, parts }: Gathered, config: Json): FileLayer {
@@ -146,7 +142,7 @@ function layerOf(path: string, { embedding, parts }: Gathered, config: Json): Fi
     path,
     kind: embedding ? 'embedding' : 'linear',
     r: A.shape[0],
-    ...layerScaling(config, path),
+    scaling: layerScaling(config, path),
     A,
     B,
     bias,
@@ -191,8 +187,8 @@ export async function readAdapterFile(source: ByteSource): Promise<AdapterFile> 
  * from the base is an update of a base that no other program has.
  */
 export function mutatedBase(config: Json): string | undefined {
-  const init = config.init_lora_weights
-  return typeof init === 'string' && /^(pissa|olora|corda|loftq)/.test(init)
+  const init = String(config.init_lora_weights)
+  return /^(pissa|olora|corda|loftq)/.test(init)
     ? `init_lora_weights is ${JSON.stringify(init)}: its start was taken from the base, so it does ` +
         'not fit the base as it is (save it with convertToLora first)'
     : undefined
@@ -235,7 +231,7 @@ function sorted(config: Json): string {
     .sort()
     .map(key => [key, config[key]])
   const text = JSON.stringify(Object.fromEntries(entries), null, 2)
-  return text.replace(/("lora_dropout": -?\d+)(?=[,\n])/, '$1.0')
+  return text.replace(/("lora_dropout": 0)(?=[,\n])/, '$1.0')
 }
 
 /** Writes an adapter as PEFT does: both files, or nothing. */

@@ -7,7 +7,7 @@ import { LowrankError } from '../../core/errors.ts'
 import { memoryDirectory } from '../../io/memory.ts'
 import type { Directory } from '../../io/source.ts'
 import type { Module } from '../../nn/module.ts'
-import { adapterNames, loraLayers } from '../adapters.ts'
+import { loraLayers } from '../adapters.ts'
 import type { Factors } from '../state.ts'
 import {
   type FileLayer,
@@ -16,7 +16,7 @@ import {
   readAdapterFile,
   writeAdapterFile,
 } from './adapter_file.ts'
-import { type SaveAdapterOptions, saveAdapter } from './peft.ts'
+import { chosenName, type SaveAdapterOptions, saveAdapter } from './peft.ts'
 
 /** Two matrices below each other. */
 function stackRows(above: FileTensor, below: Float64Array): FileTensor {
@@ -63,13 +63,6 @@ function convertedConfig(config: Json): Json {
   }
 }
 
-/** The adapter that `saveAdapter` writes for these options. */
-function savedName(model: Module, { adapterName }: SaveAdapterOptions): string {
-  const names = adapterNames(model)
-  const active = loraLayers(model).flatMap(({ layer }) => layer.active)
-  return adapterName ?? (names.length === 1 ? names[0] : active[0])
-}
-
 /**
  * Writes an adapter that was started from the base by PiSSA or OLoRA as plain LoRA of twice the rank,
  * which fits the base as it is. Throws `config` for an adapter without such a start, else as
@@ -97,7 +90,7 @@ export async function convertToLora(
   const saved = memoryDirectory()
   await saveAdapter(model, saved, options)
   const file = await readAdapterFile(saved)
-  const name = savedName(model, options)
+  const name = chosenName(model, options.adapterName)
   const layers = loraLayers(model).filter(({ layer }) => layer.adapters.has(name))
   const starts = layers.map(({ layer }) => layer.adapters.get(name)?.start)
   if (starts.some(start => start === undefined)) {

@@ -124,8 +124,8 @@ function layerTensors(
 
 /** Whether every row comes from another one, as it does where heads divide the rows. */
 function isOrder(order: RowOrder, rows: number): boolean {
-  const sources = new Set(Array.from({ length: rows }, (_, i) => order(i)))
-  return sources.size === rows && [...sources].every(i => Number.isInteger(i) && i >= 0 && i < rows)
+  const sources = Float64Array.from({ length: rows }, (_, i) => order(i)).sort()
+  return sources.every((source, i) => source === i)
 }
 
 function layerProblems(

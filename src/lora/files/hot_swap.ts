@@ -38,8 +38,7 @@ function overwrite(parameter: Parameter, data: Float32Array): void {
     parameter.replace(data)
     return
   }
-  const exact = backend.precision === 64 ? Float64Array.from(data) : data
-  backend.write(parameter.buffer(), 'float32', exact)
+  backend.write(parameter.buffer(), 'float32', data)
 }
 
 /** The elements of a parameter that was just made; what cannot be read at once is taken as it is. */

@@ -54,7 +54,7 @@ function problemsOf({ config, layers, others }: AdapterFile): string[] {
 
 /** What B is multiplied by to stand for `own` where the file says `said`; nothing stands for 0. */
 function ratio(own: number, said: number): number {
-  return own === said || said === 0 ? 1 : own / said
+  return said === 0 ? 1 : own / said
 }
 
 function commonScale({ layers }: AdapterFile): number {

@@ -39,7 +39,7 @@ function parametersOf(where: string, config: Json): MlxParameters {
     )
   }
   for (const [name, value] of Object.entries({ rank, scale, dropout })) {
-    if (typeof value !== 'number' || !Number.isFinite(value)) {
+    if (!Number.isFinite(value)) {
       problems.push(`lora_parameters.${name}: expected a number, got ${JSON.stringify(value)}`)
     }
   }
@@ -63,7 +63,7 @@ async function readMlxTensors(source: ByteSource): Promise<MlxTensors> {
       kept.set(key.slice(KEPT.length), await fileTensor(files, entry))
       continue
     }
-    const match = /^(.+)\.(lora_a|lora_b|m)$/.exec(key)
+    const match = /(.+)\.(lora_a|lora_b|m)$/.exec(key)
     if (!match) {
       problems.push(`unexpected "${key}" (lora_a, lora_b and m are known)`)
       continue
@@ -91,7 +91,7 @@ function layerOf(path: string, own: ReadonlyMap<string, FileTensor>, scale: numb
   const B = transposed(own.get('lora_b') as FileTensor)
   const [r] = A.shape
   const kind = isEmbedding(path) ? 'embedding' : 'linear'
-  return { path, kind, r, loraAlpha: scale * r, scaling: scale, A, B, magnitude: own.get('m') }
+  return { path, kind, r, scaling: scale, A, B, magnitude: own.get('m') }
 }
 
 /** A configuration of PEFT's that says what the layers are. */
@@ -126,13 +126,13 @@ function peftConfig(
  * that lora_b was made of. It is taken out of `kept`.
  */
 function restored(layer: FileLayer, config: Json, kept: Map<string, FileTensor>): FileLayer {
-  const { loraAlpha, scaling } = layerScaling(config, layer.path)
+  const scaling = layerScaling(config, layer.path)
   const [, key] = factorKeys(layer)
   const own = kept.get(key)
   kept.delete(key)
   const untouched = own && sameNumbers(folded(own, scaling, layer.scaling), layer.B)
   const B = untouched ? own : folded(layer.B, layer.scaling, scaling)
-  return { ...layer, loraAlpha, scaling, B }
+  return { ...layer, scaling, B }
 }
 
 /**

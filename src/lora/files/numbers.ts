@@ -9,9 +9,9 @@ export function transposed({ dtype, shape: [rows, cols], data }: FileTensor): Fi
   return { dtype, shape: [cols, rows], data: turned }
 }
 
-/** The numbers times a factor; 1 leaves them as they are. */
+/** The numbers times a factor. */
 export function scaled(tensor: FileTensor, factor: number): FileTensor {
-  return factor === 1 ? tensor : { ...tensor, data: tensor.data.map(value => value * factor) }
+  return { ...tensor, data: tensor.data.map(value => value * factor) }
 }
 
 /** The numbers as a file holds them. */

@@ -53,7 +53,8 @@ const STORED: Readonly<Record<string, StoredDType>> = {
   bfloat16: 'BF16',
 }
 
-function chosenName(model: Module, wanted: string | undefined): string {
+/** The adapter that is meant: the only one, or the default one, unless it is named. */
+export function chosenName(model: Module, wanted: string | undefined): string {
   const holders = holdersIn(model).map(({ holder }) => holder)
   const names = adapterNames(model)
   const active = holders.flatMap(holder => holder.active)

@@ -70,7 +70,6 @@ function portableLayer(layer: FileLayer, r: number): FileLayer {
   return {
     ...layer,
     r,
-    loraAlpha: r,
     scaling: 1,
     A: padded(A, 0, r),
     B: padded(scaled(B, scaling), 1, r),

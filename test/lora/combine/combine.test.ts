@@ -94,6 +94,32 @@ describe('exact combinations', () => {
   })
 })
 
+describe('svdClamp', () => {
+  /** torch.quantile: interpolated linearly between neighbours. */
+  const quantile = (values: readonly number[], q: number): number => {
+    const sorted = values.toSorted((a, b) => a - b)
+    const place = q * (sorted.length - 1)
+    const [below, above] = [sorted[Math.floor(place)], sorted[Math.ceil(place)]]
+    return below + (place % 1) * (above - below)
+  }
+
+  it.each([0, 0.3, 0.5, 0.83, 1])(
+    'cuts entries of both factors at the quantile %d of them, the padding not counted',
+    svdClamp => {
+      // The layer has two singular values, the adapters' rank is 4.
+      const adapters = adaptersOf({ rows: 2, cols: 3, ranks: [4, 3], seed: 8 })
+      const free = layerOf(combineWhole('sum', adapters, {}))
+      const cut = layerOf(combineWhole('sum', adapters, { svdClamp }))
+      const kept = [...free.A.slice(0, 6), free.B[0], free.B[1], free.B[4], free.B[5]]
+      const most = quantile(kept, svdClamp)
+      // The upper bound counts where the two cross.
+      const clamp = (value: number): number => Math.min(Math.max(value, -most), most)
+      expect([...cut.A]).toEqual([...free.A].map((value, i) => (i < 6 ? clamp(value) : 0)))
+      expect([...cut.B]).toEqual([...free.B].map((value, i) => (i % 4 < 2 ? clamp(value) : 0)))
+    },
+  )
+})
+
 describe('pruning', () => {
   it('keeps ⌊density · n⌋ entries, none smaller than one that goes', () => {
     fc.assert(
@@ -113,6 +139,14 @@ describe('pruning', () => {
     )
   })
 
+  it('keeps the first of equal ones', () => {
+    const values = Float64Array.from({ length: 40 }, (_, i) => (i % 2 === 0 ? 2 : -2))
+    const pruned = pruneByMagnitude(values, 0.25)
+    expect([...pruned.keys()].filter(at => pruned[at] !== 0)).toEqual([
+      0, 1, 2, 3, 4, 5, 6, 7, 8, 9,
+    ])
+  })
+
   it('at random keeps the expectation: 4 standard errors of 20,000 draws', () => {
     const ones = new Float64Array(20_000).fill(1)
     const mean = pruneAtRandom(ones, 0.3, new Random(1)).reduce((a, b) => a + b, 0) / ones.length
@@ -128,6 +162,31 @@ describe('pruning', () => {
     }
     expect(drawn(1)).toEqual(drawn(1))
     expect(drawn(1)).not.toEqual(drawn(2))
+  })
+})
+
+describe('the rank and the targets of the result', () => {
+  it('are those of the adapters where products are not what is combined', () => {
+    const adapters = adaptersOf({ rows: 4, cols: 5, ranks: [2, 2], seed: 1 })
+    const rank = (options: CombineOptions): number => combineWhole('sum', adapters, options).r
+    expect(rank({ combinationType: 'linear', svdRank: 1 })).toBe(2)
+    expect(rank({ combinationType: 'cat', svdRank: 1 })).toBe(4)
+    expect(rank({ combinationType: 'svd', svdRank: 1 })).toBe(1)
+  })
+
+  it.each([
+    [['q'], ['k', 'q'], ['q', 'k']],
+    [undefined, ['k'], ['k']],
+    [['q'], undefined, ['q']],
+    [undefined, undefined, undefined],
+    ['.*q', '.*k', '(.*q)|(.*k)'],
+  ])('are the union of %j and %j', (first, second, wanted) => {
+    const [a, b] = adaptersOf({ rows: 4, cols: 5, ranks: [2, 2], seed: 1 })
+    const both = [
+      { ...a, targetModules: first },
+      { ...b, targetModules: second },
+    ]
+    expect(combineWhole('sum', both, {}).targetModules).toEqual(wanted)
   })
 })
 
@@ -181,6 +240,10 @@ describe('a bad call', () => {
     const [other] = adaptersOf({ rows: 4, cols: 6, ranks: [2], seed: 1 })
     expect(message({ combinationType: 'cat' }, [adapters[0], { ...other, name: 'b' }])).toContain(
       'expected adapters of one base, got layers of [4, 5] and [4, 6]',
+    )
+    const [higher] = adaptersOf({ rows: 3, cols: 5, ranks: [2], seed: 1 })
+    expect(message({ combinationType: 'cat' }, [adapters[0], { ...higher, name: 'b' }])).toContain(
+      'got layers of [4, 5] and [3, 5]',
     )
     const pattern = { ...adapters[1], targetModules: '.*layer' }
     expect(message({}, [adapters[0], pattern])).toContain('got a pattern for "adapter1" alone')

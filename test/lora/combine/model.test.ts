@@ -84,6 +84,9 @@ describe('combine on a model', () => {
 
   describe.each([
     ['blocks of their own', { layersToTransform: [0] }, { layersToTransform: [1] }],
+    ['one block', { layersToTransform: [1] }, { layersToTransform: [1] }],
+    ['one block by its number', { layersToTransform: 0 }, { layersToTransform: 0 }],
+    ['a layer less', { excludeModules: ['layers.0.self_attn.q_proj'] }, { layersToTransform: 1 }],
     ['excluded layers', { excludeModules: ['layers.0.self_attn.q_proj'] }, {}],
     ['excluded in one list', {}, { excludeModules: '.*layers.0.*' }],
     ['patterns', { targetModules: '.*0.*q_proj' }, { targetModules: '.*1.*v_proj' }],

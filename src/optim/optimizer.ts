@@ -174,11 +174,9 @@ export class Optimizer<O extends RateOptions = RateOptions> {
 
   /** Frees the state. The parameters and their gradients stay. */
   dispose(): void {
-    if (!this.#disposed) {
-      this.#releaseState()
-      this.control.dispose()
-      this.#disposed = true
-    }
+    this.#releaseState()
+    this.control.dispose()
+    this.#disposed = true
   }
 
   #checkUsable(): void {

@@ -247,6 +247,7 @@ describe('mistakes', () => {
     )
     expect(() => new Adam([{ params: [] }])).toThrow(/at least one parameter, got none/)
     expect(() => new Adam([])).toThrow(/at least one parameter, got none/)
+    expect(() => new Adam([], { lr: -1 })).toThrow(/2 problems\n.*lr.*\n.*at least one parameter/)
   })
 
   test.each<[string, () => unknown, RegExp]>([

@@ -12,6 +12,7 @@ import {
   broadcast,
   broadcastReference,
   type Formulas,
+  refuseIntegers,
   sumTo,
 } from './broadcast.ts'
 import type { SumKernels } from './sum.ts'
@@ -73,15 +74,6 @@ export type BinaryOp<K> = Op<
   Tensor,
   BinarySaved
 >
-
-/** Kernels copy 32 bits of anything; arithmetic is for floats. */
-function refuseIntegers(name: string, operands: readonly Tensor[]): void {
-  for (const { dtype } of operands) {
-    if (dtype === 'int32') {
-      throw new LowrankError('dtype', `${name}: expected floats, got ${dtype}`)
-    }
-  }
-}
 
 function ruleAt<K>(context: OpContext<K>, shape: Shape): Rule<K> {
   return {

@@ -79,7 +79,8 @@ function checkWeight(input: Tensor, name: string, weight: Tensor | undefined): v
 
 /**
  * The cross-entropy of yes-or-no answers, from logits and targets in [0, 1] of one shape: a scalar, or
- * their shape with reduction `none`. Throws a `shape` error.
+ * their shape with reduction `none`. Throws a `shape` error, a `dtype` error
+ * for integers.
  *
  * @example
  * ```ts

@@ -6,6 +6,7 @@
 // row of everything, a vector [C] beside [..., C] is one call of many rows.
 
 import type { Floats, Ints } from '../core/backend.ts'
+import { LowrankError } from '../core/errors.ts'
 import type { OpContext } from '../core/op.ts'
 import { countOf, type Shape, sameShape } from '../core/shape.ts'
 import type { Tensor } from '../core/tensor.ts'
@@ -33,6 +34,15 @@ function broadcastLoops(formula: Formula): BroadcastKernel {
       for (let c = 0; c < cols; c++) {
         y[yOffset + r * cols + c] = formula(...operands.map(at => at(r, c)))
       }
+    }
+  }
+}
+
+/** Throws a `dtype` error for integers: kernels would take their bits for floats. */
+export function refuseIntegers(where: string, operands: readonly Tensor[]): void {
+  for (const { dtype } of operands) {
+    if (dtype === 'int32') {
+      throw new LowrankError('dtype', `${where}: expected floats, got ${dtype}`)
     }
   }
 }
@@ -165,9 +175,6 @@ export function sumTo<K extends SumKernels>(
     return gradient
   }
   const axes = repeatedAxes(shape, gradient.shape)
-  if (axes.length === 0) {
-    return context.alias(gradient, shape)
-  }
   const sum = context.empty(shape)
   sumOver(context, context.floats(gradient), gradient.shape, axes, context.floats(sum), 1)
   return sum

@@ -3,7 +3,6 @@
 
 import type { Floats } from '../core/backend.ts'
 import { FORMAT } from '../core/dtype.ts'
-import { LowrankError } from '../core/errors.ts'
 import {
   bfloat16ToFloat32,
   float16ToFloat32,
@@ -79,8 +78,5 @@ export const castOp: Op<
  * ```
  */
 export function cast<S extends Shape>(x: Tensor<S>, dtype: FloatType): Tensor<S> {
-  if (x.dtype === 'int32') {
-    throw new LowrankError('dtype', 'cast: expected floats, got int32')
-  }
   return x.dtype === dtype ? x : (castOp([x], { dtype }) as Tensor<S>)
 }

@@ -73,7 +73,8 @@ export interface KlDivOptions {
 
 /**
  * The divergence of `target` (probabilities) from `input` (log-probabilities), of one shape: a scalar, or
- * their shape with reduction `none`. Throws a `shape` error.
+ * their shape with reduction `none`. Throws a `shape` error, a `dtype` error
+ * for integers.
  *
  * @example
  * ```ts

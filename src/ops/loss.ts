@@ -16,6 +16,7 @@ import {
   broadcastInto,
   broadcastReference,
   type Formulas,
+  refuseIntegers,
 } from './broadcast.ts'
 import type { SumKernels } from './sum.ts'
 
@@ -92,6 +93,7 @@ export function defineLoss<K extends SumKernels>(definition: LossDefinition<K>):
       checkInputs(name, inputs)
       const { shape, size } = inputs[0]
       const operands = inputs.map(input => input ?? context.filled([], 1))
+      refuseIntegers(name, operands)
       const kernel = definition.kernel(context.kernels)
       const saved = { operands, divisor }
       if (divisor === undefined) {

@@ -34,7 +34,7 @@ export interface MseLossOptions {
 
 /**
  * The squared error of input and target, of one shape: a scalar, or their shape with reduction `none`.
- * Throws a `shape` error.
+ * Throws a `shape` error, and a `dtype` error for integers.
  *
  * @example
  * ```ts

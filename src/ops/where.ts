@@ -7,7 +7,13 @@ import { defineOp, type Op } from '../core/op.ts'
 import { broadcastShapes, type Shape } from '../core/shape.ts'
 import type { Tensor } from '../core/tensor.ts'
 import { type BinaryNumbers, type Operand, splitOperands } from './binary.ts'
-import { type BroadcastKernel, broadcast, broadcastReference, sumTo } from './broadcast.ts'
+import {
+  type BroadcastKernel,
+  broadcast,
+  broadcastReference,
+  refuseIntegers,
+  sumTo,
+} from './broadcast.ts'
 import type { SumKernels } from './sum.ts'
 
 export interface WhereKernels extends SumKernels {
@@ -37,6 +43,7 @@ export const whereOp: Op<
   forward(context, [mask, left, right], numbers) {
     const a = left ?? context.filled([], numbers.a ?? 0)
     const b = right ?? context.filled([], numbers.b ?? 0)
+    refuseIntegers('where', [a, b])
     const values = broadcastShapes('where', a.shape, b.shape)
     const shape = broadcastShapes('where', mask.shape, values)
     const y = broadcast(context, context.kernels.where, [mask, a, b], shape)
@@ -68,7 +75,8 @@ export function checkMask(where: string, mask: Tensor): void {
 
 /**
  * a where `mask` (int32) is not 0, b where it is, broadcast by NumPy's rule; a number may stand for a or
- * b. Throws a `dtype` error for another mask and a `shape` error where shapes do not broadcast.
+ * b. Throws a `dtype` error for another mask or integer elements, a `shape` error where shapes do not
+ * broadcast.
  *
  * @example
  * ```ts

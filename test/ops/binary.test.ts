@@ -217,6 +217,7 @@ describe.each(backends)('special values on $name', ({ make }) => {
     expect(b.slice(0, 3)).toEqual([0, 0, 0])
     expect(b[3]).toBeCloseTo(2 * Math.LN2, 6)
     expect(b[4]).toBeCloseTo(6 * 1.0986122886681098, 5)
+    expect(gradients(pow, [0], [-1])[1]).toEqual([-inf])
   })
 })
 

@@ -11,6 +11,7 @@
 // adapter of its own. A bias is a product with a column of ones.
 
 import { dims } from '../core/dims.ts'
+import { LowrankError } from '../core/errors.ts'
 import { defineOp, type Gradients, type Op, type OpContext } from '../core/op.ts'
 import type { Shape } from '../core/shape.ts'
 import type { Tensor } from '../core/tensor.ts'
@@ -106,7 +107,11 @@ function outputsOf(
   if (weight) {
     return dims('loraLinear: weight', weight, options.transposed ? 'I O' : 'O I', { I }).O
   }
-  return dims('loraLinear: B', inputs[FIRST + 1] as Tensor, 'O R').O
+  const B = inputs[FIRST + 1]
+  if (!B) {
+    throw new LowrankError('argument', 'loraLinear: expected a weight or an update, got neither')
+  }
+  return dims('loraLinear: B', B, 'O R').O
 }
 
 const accumulateReference: Pick<Kernels, 'accumulate'> = {
@@ -194,7 +199,8 @@ export const loraLinearOp: Op<Kernels, Inputs, LayerOptions, Tensor, Saved> =
 /**
  * x·Wᵀ + b + Σ s·(x·Aᵀ)·Bᵀ for x [..., I], weight [O, I], bias [O] and updates A [R, I], B [O, R]:
  * y [..., O]. Without a weight, the updates alone; with `transposed`, weight is [I, O]. Gradients are
- * computed for those inputs that require one. Throws a `shape` error.
+ * computed for those inputs that require one. Throws a `shape` error, and an `argument` error for rows
+ * outside of the batch.
  *
  * @example
  * ```ts

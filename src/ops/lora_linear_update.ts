@@ -4,6 +4,7 @@
 //   dv = s·dy·B    dx += d(dv·A)    dA = dvᵀ·d(x)    dB = s·dyᵀ·u    dc = s·Σ dy
 
 import type { Floats } from '../core/backend.ts'
+import { LowrankError } from '../core/errors.ts'
 import type { OpContext } from '../core/op.ts'
 import type { Shape } from '../core/shape.ts'
 import type { Tensor } from '../core/tensor.ts'
@@ -134,15 +135,27 @@ function forRanges(
   })
 }
 
+/** The rows of x as a matrix, instead of entries of its first axis; a vector is one entry. */
+function rangesOf(x: Tensor, rows: number, parts: readonly RowRange[]): RowRange[] {
+  const entries = x.shape.length > 1 ? x.shape[0] : 1
+  const height = rows / Math.max(entries, 1)
+  return parts.map(([start, end]) => {
+    const integers = Number.isInteger(start) && Number.isInteger(end)
+    if (!integers || start < 0 || end < start || end > entries) {
+      throw new LowrankError(
+        'argument',
+        `loraLinear: expected rows within the batch of ${entries}, got ${start} to ${end}`,
+      )
+    }
+    return [start * height, end * height]
+  })
+}
+
 export function forwardUpdate(call: Call, x: Tensor, y: Floats, update: LowRank): SavedUpdate {
   const { context, rows, I, O } = call
   const { A, B, bias, scale } = update
   const R = A.shape[0]
-  // Rows of x as a matrix for each entry of its first axis.
-  const height = rows / x.shape[0]
-  const ranges = update.rows?.map(([start, end]): RowRange => [start * height, end * height]) ?? [
-    [0, rows],
-  ]
+  const ranges = update.rows ? rangesOf(x, rows, update.rows) : [[0, rows] as const]
   const total = ranges.reduce((sum, [start, end]) => sum + end - start, 0)
   const u = context.empty([total, R])
   const { matmul_nt, matmul_nn } = context.kernels

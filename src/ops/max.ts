@@ -3,11 +3,11 @@
 
 import { binary } from '#kernels/reductions'
 import { defineOp, type Op } from '../core/op.ts'
-import type { Shape } from '../core/shape.ts'
+import { normalizeAxis, type Shape } from '../core/shape.ts'
 import type { Tensor } from '../core/tensor.ts'
 import { amax } from './amax.ts'
 import { type ArgmaxKernels, argmaxReference } from './argmax.ts'
-import { axesOf, reducedShape, refuseEmpty, splitAt } from './axes.ts'
+import { reducedShape, refuseEmpty, splitAt } from './axes.ts'
 import { type GatherKernels, gatherReference } from './gather.ts'
 import { readRows, rowsAlong } from './rows.ts'
 
@@ -48,7 +48,8 @@ export function defineExtreme(name: string, sign: number): ExtremeOp {
 
     forward(context, [x], { dim, keepdim }) {
       const { shape } = x
-      const axes = axesOf(name, shape, dim)
+      const axis = normalizeAxis(name, dim, shape.length)
+      const axes = shape.length === 0 ? [] : [axis]
       refuseEmpty(name, shape, axes)
       const left = reducedShape(shape, axes, keepdim)
       const values = context.empty(left)
@@ -58,7 +59,6 @@ export function defineExtreme(name: string, sign: number): ExtremeOp {
       const positions = context.ints(indices)
       const layout = rowsAlong(shape, axes)
       argmax(readRows(context, source, layout), positions, layout.rows, layout.cols, sign)
-      const axis = axes[0] ?? 0
       const { outer, size, inner } = splitAt(shape, axis)
       gather(source, positions, context.floats(values), outer, size, 1, inner)
       return { y: [values, indices], saved: { indices, shape, axis } }
@@ -66,12 +66,11 @@ export function defineExtreme(name: string, sign: number): ExtremeOp {
 
     backward(context, [dvalues], { indices, shape, axis }) {
       const dx = context.filled(shape, 0)
-      if (dvalues) {
-        const { outer, size, inner } = splitAt(shape, axis)
-        const positions = context.ints(indices)
-        const upstream = context.floats(dvalues)
-        context.kernels.scatter_add(upstream, positions, context.floats(dx), outer, size, 1, inner)
-      }
+      const { outer, size, inner } = splitAt(shape, axis)
+      const positions = context.ints(indices)
+      // Integers have no gradient: where this op is walked, the values have one.
+      const upstream = context.floats(dvalues as Tensor)
+      context.kernels.scatter_add(upstream, positions, context.floats(dx), outer, size, 1, inner)
       return [dx]
     },
   })

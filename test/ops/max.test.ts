@@ -37,6 +37,16 @@ describe.each([
     )
     expect(fn(tensor([], [0, 2]), { dim: 1 }).values.shape).toEqual([0])
   })
+
+  it('of a scalar is the scalar', () => {
+    const { values, indices } = fn(tensor([3], []), { dim: 0 })
+    expect([values.itemSync(), indices.itemSync()]).toEqual([3, 0])
+  })
+
+  it.each([{ keepdim: true }, { dim: [0, 1] }, { dim: 2 }])('takes one axis, not %j', options => {
+    const x = tensor([1, 5, 3, 2], [2, 2])
+    expect(() => fn(x, options as { dim: number })).toThrow(/axis .* does not exist/)
+  })
 })
 
 describe.each(backends)('ties on $name', ({ make }) => {

@@ -2,6 +2,8 @@ import { backward, dropout, manualSeed, noGrad, step, tensor, withBackend } from
 import { describe, expect, it } from 'vitest'
 import { reference } from '../../src/backends/reference/index.ts'
 import { withDraws } from '../../src/core/random_state.ts'
+import { philox } from '../../src/core/rng.ts'
+import { dropoutOp } from '../../src/ops/dropout.ts'
 import { backends } from '../support/backends.ts'
 
 const ones = (n: number) => tensor(new Float32Array(n).fill(1), [n], { requiresGrad: true })
@@ -64,10 +66,36 @@ describe.each(backends)('dropout on $name', ({ make }) => {
     })
   })
 
-  it('drops everything at p = 1', () => {
+  it('drops everything at p = 1, what is not finite too, and nothing at p = 0', () => {
     withBackend(make(), () => {
       const y = step(() => dropout(ones(100), 1))
       expect(y.dataSync().every(value => value === 0)).toBe(true)
+      const x = tensor([Number.POSITIVE_INFINITY, Number.NaN, 1, 2], [4])
+      expect([...step(() => dropout(x, 1)).dataSync()]).toEqual([0, 0, 0, 0])
+      expect(step(() => dropout(x, 0) === x)).toBe(true)
+    })
+  })
+
+  it.each([
+    { seed: 3, stream: 0 },
+    { seed: 3, stream: 5 },
+    { seed: 0x100000003, stream: 5 },
+    { seed: 0x500000000, stream: 5 },
+  ])('takes its words from $seed and $stream, and keeps those at the threshold', draw => {
+    const words = Array.from({ length: 3 }, (_, block) => {
+      const drawn = new Uint32Array(4)
+      const high = Math.floor(draw.seed / 2 ** 32)
+      philox(drawn, block, 0, draw.stream, 0, draw.seed % 2 ** 32, high)
+      return [...drawn]
+    }).flat()
+    // The median: some words are below it, and one is equal.
+    const threshold = [...words].sort((a, b) => a - b)[6]
+    const p = threshold / 2 ** 32
+    withBackend(make(), () => {
+      const y = dropoutOp([tensor(new Float32Array(12).fill(1), [12])], { p, ...draw })
+      expect([...y.dataSync()].map(value => value > 0)).toEqual(
+        words.map(word => word >= threshold),
+      )
     })
   })
 

@@ -86,9 +86,11 @@ describe('embedding', () => {
     expect(() => embedding(rows([0]), tensor(draws(3), [3]))).toThrow(
       'embedding: weight: expected [V, C], got [3]',
     )
-    expect(() => embedding(rows([0]), table, { paddingIdx: 3 })).toThrow(
-      'embedding: expected paddingIdx in 0 … 2, got 3',
-    )
+    for (const paddingIdx of [3, -1, 0.5]) {
+      expect(() => embedding(rows([0]), table, { paddingIdx })).toThrow(
+        `embedding: expected paddingIdx in 0 … 2, got ${paddingIdx}`,
+      )
+    }
     expect(() => embedding(tensor([0], [1]), table)).toThrow(
       'embedding: expected int32, got float32',
     )

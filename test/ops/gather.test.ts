@@ -3,7 +3,10 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { withBackend } from '../../src/core/backend.ts'
+import { step } from '../../src/core/tape.ts'
 import { tensor } from '../../src/core/tensor.ts'
+import { argmax } from '../../src/ops/argmax.ts'
+import { embedding } from '../../src/ops/embedding.ts'
 import { gather } from '../../src/ops/gather.ts'
 import { indexSelect } from '../../src/ops/index_select.ts'
 import { scatterAdd } from '../../src/ops/scatter_add.ts'
@@ -56,11 +59,25 @@ describe('gather', () => {
     )
     expect(() => gather(x, 1, index([-1], [1, 1]))).toThrow('got -1 at position 0')
     expect(() => gather(x, 1, index([0, 0], [2, 1]))).toThrow(
-      /the elements are \[1, 2\], the index \[2, 1\]/,
+      'none longer but dim 1: the elements are [1, 2], the index [2, 1]',
     )
     expect(() => gather(x, 1, index([0], [1]))).toThrow('with as many axes')
     expect(() => gather(x, 1, x)).toThrow('gather: expected an int32 index, got float32')
     expect(() => gather(tensor([1], []), 0, index([0], []))).toThrow('a scalar has no axes')
+  })
+})
+
+describe.each(backends)('positions that are computed on $name', ({ make }) => {
+  it('are taken to be in range', () => {
+    withBackend(make(), () => {
+      const x = tensor([1, 5, 3, 2, 9, 4], [2, 3])
+      const [best, rows] = step(() => {
+        const index = argmax(x, { dim: 1, keepdim: true })
+        return [gather(x, 1, index), embedding(index, x)]
+      })
+      expect([...best.dataSync()]).toEqual([5, 9])
+      expect([...rows.dataSync()]).toEqual([2, 9, 4, 2, 9, 4])
+    })
   })
 })
 
@@ -99,7 +116,11 @@ describe('scatterAdd', () => {
     expect(() => scatterAdd(x, 1, index, x)).toThrow(
       'scatterAdd: expected an index with the sizes of x but for dim 1: x is [2, 2], the index [1, 2]',
     )
-    expect(() => scatterAdd(x, 0, index, tensor([1], [1, 1]))).toThrow('none longer')
+    expect(() => scatterAdd(x, 0, index, tensor([1], [1, 1]))).toThrow(
+      'none longer: the elements are [1, 1], the index [1, 2]',
+    )
+    const flat = tensor([0, 1], [2], { dtype: 'int32' })
+    expect(() => scatterAdd(x, 1, flat, tensor([1, 2], [2]))).toThrow('the index [2]')
     const outside = tensor([0, 2], [1, 2], { dtype: 'int32' })
     expect(() => scatterAdd(x, 0, outside, x)).toThrow('expected indices from 0 to 1, got 2')
     expect(() => scatterAdd(x, 0, x, x)).toThrow('expected an int32 index')

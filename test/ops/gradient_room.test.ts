@@ -7,6 +7,7 @@ import { scoped } from '../../src/core/scope.ts'
 import { backward, step } from '../../src/core/tape.ts'
 import { type Tensor, tensor } from '../../src/core/tensor.ts'
 import { add } from '../../src/ops/add.ts'
+import { cast } from '../../src/ops/cast.ts'
 import { gelu } from '../../src/ops/gelu.ts'
 import { mul } from '../../src/ops/mul.ts'
 import { silu } from '../../src/ops/silu.ts'
@@ -26,6 +27,7 @@ const chains: readonly (readonly [string, Chain])[] = [
   ['both sides of swiglu', x => swiglu(add(x, 1), mul(x, 2))],
   ['the same tensor on both sides', x => (y => swiglu(y, y))(add(x, 1))],
   ['two readers', x => (y => add(gelu(y), silu(y)))(add(x, 1))],
+  ['a half, which has no room for floats', x => silu(cast(add(x, 1), 'float16'))],
   ['a reader that keeps it as a factor', x => (y => mul(silu(y), y))(add(x, 1))],
 ]
 

@@ -3,6 +3,7 @@
 
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { reference } from '../../src/backends/reference/index.ts'
 import { withBackend } from '../../src/core/backend.ts'
 import { Random } from '../../src/core/rng.ts'
 import { backward, step } from '../../src/core/tape.ts'
@@ -70,6 +71,9 @@ describe.each(reductions)('$name', ({ name, fn, of }) => {
     [[0, 2]],
     [[1, 3]],
     [[0, 1, 3]],
+    [[1, 0]],
+    [[3, 1]],
+    [[2, 0, 1]],
     [[0, 1, 2, 3]],
   ])('over axes %j', axes => {
     const left = shape.filter((_, axis) => !axes.includes(axis))
@@ -91,6 +95,15 @@ describe.each(reductions)('$name', ({ name, fn, of }) => {
     checkOp({ ...options, fn: x => fn(x, { dim: -2 }), want: expected([2], of) })
     checkOp({ ...options, fn: x => fn(x), want: [of([...data])], wantShape: [] })
     checkOp({ ...options, fn: x => fn(x, { dim: [] }), want: [of([...data])], wantShape: [] })
+  })
+
+  it('of a scalar is that of one element', () => {
+    // One element alone has no variance.
+    const value = name === 'variance' || name === 'std' ? Number.NaN : of([3])
+    for (const options of [{}, { dim: 0 }, { dim: [0], keepdim: true }]) {
+      const y = withBackend(reference(), () => fn(tensor([3], []), options))
+      expect([y.shape, y.itemSync()]).toEqual([[], value])
+    }
   })
 
   it('names an axis that does not exist or is there twice', () => {
@@ -180,6 +193,8 @@ describe.each(backends)('on $name', ({ make }) => {
       expect(y.dataSync()[0]).toBeCloseTo(1000.6931471805599, 3)
       expect(y.dataSync()[1]).toBe(low)
       expect([...(x.grad?.dataSync() ?? [])]).toEqual([0.5, 0.5, 0, 0])
+      const high = Number.POSITIVE_INFINITY
+      expect(logsumexp(tensor([1, high, low], [3])).itemSync()).toBe(high)
     })
   })
 

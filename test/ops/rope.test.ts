@@ -110,8 +110,14 @@ describe('rope', () => {
     expect(() => rope(x, two, tensor(draws(4), [2, 2]))).toThrow(
       'rope: sin: expected [P, half] with P = 3, half = 2, got [2, 2]',
     )
-    expect(() => rope(x, two, two, { offset: 1 })).toThrow(
-      'rope: expected positions below 3, the length of the tables, got 1 to 3',
+    for (const offset of [1, -1, 0.5]) {
+      expect(() => rope(x, two, two, { offset })).toThrow(
+        `rope: expected positions below 3, the length of the tables, got ${offset} to ${offset + 2}`,
+      )
+    }
+    const short = tensor([0, 1], [1, 2], { dtype: 'int32' })
+    expect(() => rope(x, two, two, { positions: short })).toThrow(
+      'rope: positions: expected [B, T] with B = 1, T = 3, got [1, 2]',
     )
     const positions = tensor([0, 1, 3], [1, 3], { dtype: 'int32' })
     expect(() => rope(x, two, two, { positions })).toThrow(

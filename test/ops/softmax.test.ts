@@ -31,11 +31,19 @@ describe.each([
   it('of nothing is nothing, of a scalar a scalar', () => {
     checkOp({ name, fn: x => fn(x), inputs: [{ shape: [0, 3] }], wantShape: [0, 3] })
     checkOp({ name, fn: x => fn(x), inputs: [{ shape: [3, 0] }], wantShape: [3, 0] })
-    checkOp({ name, fn: x => fn(x), inputs: [{ shape: [] }], wantShape: [] })
+    const want = { softmax: 1, logSoftmax: 0, cumsum: 3 }[name] as number
+    checkOp({
+      name,
+      fn: x => fn(x),
+      inputs: [{ shape: [], data: [3] }],
+      wantShape: [],
+      want: [want],
+    })
   })
 
   it('names an axis that does not exist', () => {
     expect(() => fn(tensor([1], [1]), { dim: 1 })).toThrow(`${name}: axis 1 does not exist`)
+    expect(() => fn(tensor([1], []), { dim: 1 })).toThrow(`${name}: axis 1 does not exist`)
   })
 })
 

@@ -121,6 +121,12 @@ describe('expand', () => {
       /^expand: \[2, 1\] does not broadcast/,
     )
   })
+
+  it.each([[[3]], [[2.5, 3]], [[-2, 3]]])('refuses %j for [1, 3]', shape => {
+    expect(() => expand(tensor([1, 2, 3], [1, 3]), shape)).toThrow(
+      /^expand: \[1, 3\] does not broadcast/,
+    )
+  })
 })
 
 describe('slice', () => {
@@ -155,7 +161,7 @@ describe('slice', () => {
     [0.5, 1],
   ])('refuses the range %d to %d of 3', (start, end) => {
     expect(() => slice(tensor([1, 2, 3], [3]), 0, start, end)).toThrow(
-      'slice: expected a range within the 3 positions of dim 0 of [3]',
+      `slice: expected a range within the 3 positions of dim 0 of [3], got ${start} to ${end}`,
     )
   })
 
@@ -210,6 +216,8 @@ describe('cat', () => {
     expect(() => cat([a, b])).toThrow(
       'cat: expected sizes that differ along dim 0 only, got [1, 2] and [1, 3]',
     )
+    expect(() => cat([a, tensor([1], [1])], { dim: 1 })).toThrow('along dim 1 only')
+    expect(() => cat([tensor([1], [1]), a], { dim: 0 })).toThrow('along dim 0 only')
     expect(() => cat([a, tensor([1, 2], [1, 2], { dtype: 'int32' })])).toThrow('only int32')
     expect(() => cat([])).toThrow('cat: expected at least one tensor, got none')
   })

@@ -4,6 +4,7 @@
 // replacement of text that stands once in its file, so a change of the code that moves it shows.
 
 import { ADAPTER_FAULTS } from './adapter_faults.ts'
+import { VECTOR_FAULTS } from './vector_faults.ts'
 
 export interface Fault {
   readonly name: string
@@ -392,4 +393,5 @@ export const FAULTS: readonly Fault[] = [
     test: 'one needs no scaling',
   },
   ...ADAPTER_FAULTS,
+  ...VECTOR_FAULTS,
 ]

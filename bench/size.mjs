@@ -1,12 +1,14 @@
 // Kilobytes (1000 bytes, gzipped, minified by rolldown) of what programs and whole entries cost to
 // download, kernels included; peers, where they are installed (npm ci --prefix bench/peers), the same way,
-// their WASM files beside. Fails where a program outgrows its limit.
-//   npm run build && node bench/size.mjs
+// with the WASM files that they fetch. Fails where a program outgrows its limit. With --by-file, what each
+// module adds to the programs instead.
+//   npm run build && node bench/size.mjs [--by-file]
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
 import { build } from 'rolldown'
+import { printParts } from './size_parts.mjs'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const { exports } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
@@ -25,13 +27,45 @@ const PROGRAMS = [
   },
 ]
 
+const llama = (names, last) => `
+  import { attach } from 'lowrank'
+  import { saveAdapter } from 'lowrank/lora'
+  ${names}
+  globalThis.program = [attach, saveAdapter, ${last}]
+`
+PROGRAMS.push(
+  {
+    name: 'a Llama, trained step by step, its adapter saved',
+    limit: 57,
+    source: llama(
+      `import { AdamW, trainStep } from 'lowrank'
+       import { LlamaForCausalLM, readLlamaConfig } from 'lowrank/models'`,
+      'AdamW, trainStep, LlamaForCausalLM, readLlamaConfig',
+    ),
+  },
+  {
+    name: 'a Llama fine-tune: files loaded, `finetune`, adapter saved',
+    limit: 67,
+    source: llama(
+      `import { loadModel } from 'lowrank/models/auto'
+       import { finetune } from 'lowrank/train'`,
+      'loadModel, finetune',
+    ),
+  },
+)
+
 const PEERS = [
   {
     name: 'tfjs with its WASM backend',
     modules: ['@tensorflow/tfjs', '@tensorflow/tfjs-backend-wasm'],
+    files: ['@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm-simd.wasm'],
   },
-  { name: 'jax-js', modules: ['@jax-js/jax'] },
-  { name: 'ORT-web (inference only)', modules: ['onnxruntime-web/wasm'] },
+  { name: 'jax-js', modules: ['@jax-js/jax'], files: [] },
+  {
+    name: 'ORT-web (inference only)',
+    modules: ['onnxruntime-web/wasm'],
+    files: ['onnxruntime-web/dist/ort-wasm-simd-threaded.wasm'],
+  },
 ]
 
 const kilobytes = code => gzipSync(code, { level: 9 }).length / 1000
@@ -62,31 +96,56 @@ const everything = modules =>
 
 const print = (name, size, note = '') => console.log(`| ${name} | ${size.toFixed(1)} |${note}`)
 
-console.log('| | KB |\n|---|--:|')
-for (const { name, limit, source } of PROGRAMS) {
-  const size = await sizeOf(source, root)
-  print(name, size, ` at most ${limit}`)
-  if (size > limit) {
-    process.exitCode = 1
-  }
-}
-for (const [entry, target] of Object.entries(exports)) {
-  if (typeof target === 'object') {
-    const name = `lowrank${entry.slice(1)}`
-    print(`all of \`${name}\``, await sizeOf(everything([name]), root))
-  }
-}
-const wasm = join(root, 'dist/wasm')
-for (const file of readdirSync(wasm)) {
-  print(`\`${file}\``, kilobytes(readFileSync(join(wasm, file))))
-}
-const peers = join(root, 'bench/peers')
-for (const { name, modules } of PEERS) {
-  if (existsSync(join(peers, 'node_modules', modules[0].split('/').slice(0, 2).join('/')))) {
-    try {
-      print(name, await sizeOf(everything(modules), peers))
-    } catch (error) {
-      console.warn(`${name}: ${error.message.split('\n')[0]}`)
+/** The folder of a module's package. */
+const packageOf = module =>
+  module
+    .split('/')
+    .slice(0, module.startsWith('@') ? 2 : 1)
+    .join('/')
+
+async function printPrograms() {
+  for (const { name, limit, source } of PROGRAMS) {
+    const size = await sizeOf(source, root)
+    print(name, size, ` at most ${limit}`)
+    if (size > limit) {
+      process.exitCode = 1
     }
   }
+}
+
+async function printEntries() {
+  for (const [entry, target] of Object.entries(exports)) {
+    if (typeof target === 'object') {
+      const name = `lowrank${entry.slice(1)}`
+      print(`all of \`${name}\``, await sizeOf(everything([name]), root))
+    }
+  }
+  const wasm = join(root, 'dist/wasm')
+  for (const file of readdirSync(wasm)) {
+    print(`\`${file}\``, kilobytes(readFileSync(join(wasm, file))))
+  }
+}
+
+async function printPeers() {
+  const peers = join(root, 'bench/peers')
+  const installed = join(peers, 'node_modules')
+  for (const { name, modules, files } of PEERS) {
+    if (existsSync(join(installed, packageOf(modules[0])))) {
+      const scripts = await sizeOf(everything(modules), peers)
+      const wasm = files.reduce(
+        (sum, file) => sum + kilobytes(readFileSync(join(installed, file))),
+        0,
+      )
+      print(name, scripts + wasm, wasm > 0 ? ` ${wasm.toFixed(1)} of it WASM` : '')
+    }
+  }
+}
+
+if (process.argv.includes('--by-file')) {
+  await printParts(PROGRAMS)
+} else {
+  console.log('| | KB |\n|---|--:|')
+  await printPrograms()
+  await printEntries()
+  await printPeers()
 }

@@ -188,6 +188,7 @@ const matmuls: Readonly<Record<string, () => void>> = Object.fromEntries(
     [50, 301, 70],
     [131, 90, 70],
     [70, 131, 90],
+    [70, 901, 300],
   ].flatMap(([M, N, K]) => [
     [
       `${M}×${N}×${K}`,

@@ -1,6 +1,6 @@
 // How products are cut: rows or columns of C [M, N]. Each element of C is one accumulator, so the bits are
-// those of the whole. A part packs for itself what it reads of the operand that all parts share: B [K, N] if
-// rows are cut, A [M, K] if columns are; the smaller one is read by all.
+// those of the whole. A part packs for itself what it reads of the operand that all parts share, B [K, N] if
+// rows are cut, A [M, K] if columns are; what makes a thread pack and read less is done.
 
 import { PANELS } from '../../../core/dtype.ts'
 import { LEAST_PRODUCT, type Rule, type Split } from './split.ts'
@@ -24,6 +24,13 @@ const TILE_ROWS = 4
 const PANEL = 8
 /** Below this many rows, parts of them would read B more often than caches are fast. */
 const FEW_ROWS = 64
+/** Elements of B that stay in the second cache level. */
+const CACHED = 262_144
+
+// Blocks that the kernels compute at a time, as assembly/core/job.ts has them.
+const ROWS = 320
+const COLUMNS = 256
+const DEPTH = 256
 
 type Step = (operands: readonly number[]) => number
 
@@ -41,16 +48,29 @@ function byColumns(operands: readonly number[], bStep: number): Split {
   return { count: N, units: operands[N], grain, moves, scratch: SCRATCH }
 }
 
+const blocks = (count: number, size: number): number => Math.ceil(count / size)
+
+/**
+ * Whether one of two threads, with a large and a small part each, packs and reads less if columns are cut. B is
+ * packed for each block of rows, A for each block of columns unless K is one block. All in elements / K.
+ */
+function columnsAreCheaper(M: number, N: number, K: number, inPlace: boolean): boolean {
+  const b = (inPlace ? 0 : 1) + (K * N > CACHED ? 1 : 0)
+  const deep = K > DEPTH
+  const ofRows = N * b * (1 + blocks(M / 2, ROWS)) + (M / 2) * (deep ? blocks(N, COLUMNS) : 1)
+  const ofColumns = M * (1 + (deep ? blocks(N / 2, COLUMNS) : 1)) + (N / 2) * b * blocks(M, ROWS)
+  return ofColumns < ofRows
+}
+
 /** `aStep`: from a row of C to the next, in a. `bStep`: from a column to the next, in b. */
 function product(aStep: Step, bStep: Step, inPlace: InPlace): Rule {
   return operands => {
-    if (operands[M] * operands[N] * operands[K] < LEAST_PRODUCT) {
+    const [m, n, k] = [operands[M], operands[N], operands[K]]
+    if (m * n * k < LEAST_PRODUCT) {
       return undefined
     }
-    const wide = operands[N] > operands[M]
-    return wide && (operands[M] < FEW_ROWS || !inPlace(operands))
-      ? byColumns(operands, bStep(operands))
-      : byRows(operands, aStep(operands))
+    const wide = m < FEW_ROWS ? n > m : columnsAreCheaper(m, n, k, inPlace(operands))
+    return wide ? byColumns(operands, bStep(operands)) : byRows(operands, aStep(operands))
   }
 }
 

@@ -6,22 +6,30 @@
 // one place: by query (attention_backward.ts), by key, by element of the mask.
 
 import { attention_backward } from './attention_backward.ts'
-import { eachElement, LANES, OPERANDS, RESULT, SCORES, SETTINGS } from './attention_text.ts'
+import {
+  eachElement,
+  isAligned,
+  LANES,
+  operands,
+  RESULT,
+  SETTINGS,
+  scores,
+} from './attention_text.ts'
 import type { KernelSources } from './machine.ts'
 import { LOG } from './math.ts'
 import type { Program } from './program.ts'
 import { GROUP_MAX, GROUP_SUM } from './reduction.ts'
 
-const programs: Map<number, Program> = new Map()
+const programs: Map<string, Program> = new Map()
 
 /** The program for values of `Dv` elements, which decide how many of them a lane keeps. */
-function forwardProgram(Dv: number): Program {
+function forwardProgram(Dv: number, aligned: boolean): Program {
   return {
-    parameters: `${OPERANDS} ${RESULT} lse:[f32]! ${SETTINGS}`,
+    parameters: `${operands(aligned)} ${RESULT} lse:[f32]! ${SETTINGS}`,
     groups: ({ B, H, Tq }) => B * H * Tq,
     size: LANES,
     uses: [
-      ...SCORES,
+      ...scores(aligned),
       ...LOG,
       ...GROUP_MAX,
       ...GROUP_SUM,
@@ -50,7 +58,7 @@ function forwardProgram(Dv: number): Program {
     ${eachElement(Dv, e => `sum${e} *= rescale;`)}
     for (var i = 0u; i < min(SIZE, end - start); i++) {
       let at = value_at(b, h / p.group, start + i);
-      ${eachElement(Dv, (e, place) => `sum${e} += weights[i] * values[at + ${place}];`)}
+      ${eachElement(Dv, (e, place) => `sum${e} += weights[i] * one_of_values(at + ${place});`)}
     }
     workgroupBarrier();
   }
@@ -65,15 +73,20 @@ function forwardProgram(Dv: number): Program {
   }
 }
 
-/** The place of Dv in the parameter list. */
-const DV = 33
+/** Places in the parameter list: what follows the operands' strides, and the sizes of a row. */
+const [MASKS, D, DV] = [15, 32, 33]
 
 export const attentionKernels: KernelSources = {
   attention: machine => {
     return (...parameters) => {
-      const kept = Math.ceil((parameters[DV] as number) / LANES)
-      const program = programs.get(kept) ?? forwardProgram(kept * LANES)
-      programs.set(kept, program)
+      const kept = Math.ceil((parameters[DV] as number) / LANES) * LANES
+      const aligned = isAligned(
+        parameters.slice(0, MASKS),
+        [D, DV].map(at => parameters[at] as number),
+      )
+      const key = `${kept},${aligned}`
+      const program = programs.get(key) ?? forwardProgram(kept, aligned)
+      programs.set(key, program)
       machine.program(program)(...parameters)
     }
   },

@@ -1,8 +1,17 @@
 // The passes of attention's gradient. Each computes scores and weights again; the first leaves for every
 // query its lse and Σ p·dp / Σ p in `statistics` for the others.
 
-import { eachElement, GRADIENTS, LANES, OPERANDS, SETTINGS, UPSTREAM } from './attention_text.ts'
+import {
+  eachElement,
+  gradients,
+  isAligned,
+  LANES,
+  operands,
+  SETTINGS,
+  upstream,
+} from './attention_text.ts'
 import type { KernelSource } from './machine.ts'
+import type { Block } from './pool.ts'
 import type { Argument, Program } from './program.ts'
 import { GROUP_SUM } from './reduction.ts'
 
@@ -11,13 +20,15 @@ const BLOCKS: readonly string[] = [
   'var<workgroup> slopes: array<f32, SIZE>;',
 ]
 
+const inputs = (aligned: boolean): string => `${upstream(aligned)} ${operands(aligned)}`
+
 /** dq, one workgroup a query, the lanes sharing blocks of keys and then the elements of dq. */
-function queriesProgram(D: number): Program {
+function queriesProgram(D: number, aligned: boolean): Program {
   return {
-    parameters: `${UPSTREAM} ${OPERANDS} lse:[f32] dq:[f32]! needsQ:u32 statistics:[f32]! ${SETTINGS}`,
+    parameters: `${inputs(aligned)} lse:[f32] dq:[f32]! needsQ:u32 statistics:[f32]! ${SETTINGS}`,
     groups: ({ B, H, Tq }) => B * H * Tq,
     size: LANES,
-    uses: [...GRADIENTS, ...GROUP_SUM, ...BLOCKS],
+    uses: [...gradients(aligned), ...GROUP_SUM, ...BLOCKS],
     code: /* wgsl */ `
   let t = group % p.Tq;
   let h = group / p.Tq % p.H;
@@ -52,7 +63,7 @@ function queriesProgram(D: number): Program {
     workgroupBarrier();
     for (var i = 0u; i < min(SIZE, end - start); i++) {
       let at = key_at(b, h / p.group, start + i);
-      ${eachElement(D, (e, place) => `sum${e} += slopes[i] * keys[at + ${place}];`)}
+      ${eachElement(D, (e, place) => `sum${e} += slopes[i] * one_of_keys(at + ${place});`)}
     }
     workgroupBarrier();
   }
@@ -62,14 +73,12 @@ function queriesProgram(D: number): Program {
 }
 
 /** dk and dv, one workgroup a key: the lanes share blocks of the queries that may see it. */
-function keysProgram(D: number, Dv: number): Program {
+function keysProgram(D: number, Dv: number, aligned: boolean): Program {
   return {
-    parameters:
-      `${UPSTREAM} ${OPERANDS} statistics:[f32] dk:[f32]! needsK:u32 dv:[f32]! needsV:u32 ` +
-      SETTINGS,
+    parameters: `${inputs(aligned)} statistics:[f32] dk:[f32]! needsK:u32 dv:[f32]! needsV:u32 ${SETTINGS}`,
     groups: ({ B, H, group, Tk }) => B * (H / group) * Tk,
     size: LANES,
-    uses: [...GRADIENTS, ...BLOCKS],
+    uses: [...gradients(aligned), ...BLOCKS],
     code: /* wgsl */ `
   let j = group % p.Tk;
   let shared_head = group / p.Tk % (p.H / p.group);
@@ -94,10 +103,10 @@ function keysProgram(D: number, Dv: number): Program {
       for (var i = 0u; i < min(SIZE, p.Tq - start); i++) {
         let from_query = query_at(b, h, start + i);
         let from_upstream = upstream_at(b, h, start + i);
-        ${eachElement(D, (e, place) => `key_sum${e} += slopes[i] * queries[from_query + ${place}];`)}
+        ${eachElement(D, (e, place) => `key_sum${e} += slopes[i] * one_of_queries(from_query + ${place});`)}
         ${eachElement(
           Dv,
-          (e, place) => `value_sum${e} += weights[i] * upstream[from_upstream + ${place}];`,
+          (e, place) => `value_sum${e} += weights[i] * one_of_upstream(from_upstream + ${place});`,
         )}
       }
       workgroupBarrier();
@@ -116,10 +125,10 @@ function keysProgram(D: number, Dv: number): Program {
 
 /** dmask, one thread an element, which adds up everything that the element was used for. */
 const maskProgram: Program = {
-  parameters: `${UPSTREAM} ${OPERANDS} statistics:[f32] dmask:[f32]! ${SETTINGS}`,
+  parameters: `${inputs(false)} statistics:[f32] dmask:[f32]! ${SETTINGS}`,
   threads: ({ B, H, Tq, Tk, maskBatch, maskHead, maskRow, maskColumn }) =>
     (maskBatch ? B : 1) * (maskHead ? H : 1) * (maskRow ? Tq : 1) * (maskColumn ? Tk : 1),
-  uses: GRADIENTS,
+  uses: gradients(false),
   code: /* wgsl */ `
   let bs = select(1u, p.B, p.maskBatch > 0u);
   let hs = select(1u, p.H, p.maskHead > 0u);
@@ -148,33 +157,49 @@ const maskProgram: Program = {
 
 const programs: Map<string, readonly [Program, Program]> = new Map()
 
-function programsFor(D: number, Dv: number): readonly [queries: Program, keys: Program] {
+function programsFor(
+  [D, Dv]: readonly number[],
+  aligned: boolean,
+): readonly [queries: Program, keys: Program] {
   const sizes = [D, Dv].map(size => Math.ceil(size / LANES) * LANES)
-  const key = sizes.join()
-  const made = programs.get(key) ?? [queriesProgram(sizes[0]), keysProgram(sizes[0], sizes[1])]
+  const key = `${sizes},${aligned}`
+  const made = programs.get(key) ?? [
+    queriesProgram(sizes[0], aligned),
+    keysProgram(sizes[0], sizes[1], aligned),
+  ]
   programs.set(key, made)
   return made
 }
 
-/** Places in the parameter list: the operands end, the gradients end, and what is needed of them. */
-const [LSE, DQ, DK, DV_, DMASK, NEEDS_MASK, SIZES] = [26, 27, 29, 31, 33, 34, 35]
+/** Places in the parameter list: where dy's and the operands' strides end, the operands end, the gradients. */
+const [MASKS, LSE, DQ, DK, DV_, DMASK, NEEDS_MASK, SIZES] = [20, 26, 27, 29, 31, 33, 34, 35]
+
+/** Whether a gradient is written over an operand: one binding, which has one type of element. */
+function overwrites(parameters: readonly Argument[]): boolean {
+  const needed = [DQ, DK, DV_].filter(at => parameters[at + 1] === 1)
+  const written = new Set(needed.map(at => (parameters[at] as Block).id))
+  return [0, 5, 10, 15].some(at => written.has((parameters[at] as Block).id))
+}
 
 export const attention_backward: KernelSource = machine => {
   return (...parameters) => {
-    const operands = parameters.slice(0, LSE)
+    const inputs = parameters.slice(0, LSE)
     const settings = parameters.slice(SIZES)
     const [B, H, , Tq, , D, Dv] = settings as number[]
-    const at = (place: number): Argument[] => [parameters[place], parameters[place + 1]]
-    const [queries, keys] = programsFor(D, Dv)
+    const aligned = isAligned(parameters.slice(0, MASKS), [D, Dv]) && !overwrites(parameters)
+    const [queries, keys] = programsFor([D, Dv], aligned)
     machine.withRoom(2 * B * H * Tq, statistics => {
       const lse = parameters[LSE]
-      machine.program(queries)(...operands, lse, ...at(DQ), statistics, ...settings)
+      // What is not needed is not written, but bound.
+      const at = (place: number): Argument[] =>
+        parameters[place + 1] === 1 ? [parameters[place], 1] : [statistics, 0]
+      machine.program(queries)(...inputs, lse, ...at(DQ), statistics, ...settings)
       if (parameters[DK + 1] === 1 || parameters[DV_ + 1] === 1) {
-        machine.program(keys)(...operands, statistics, ...at(DK), ...at(DV_), ...settings)
+        machine.program(keys)(...inputs, statistics, ...at(DK), ...at(DV_), ...settings)
       }
       if (parameters[NEEDS_MASK] === 1) {
         const dmask = parameters[DMASK]
-        machine.program(maskProgram)(...operands, statistics, dmask, ...settings)
+        machine.program(maskProgram)(...inputs, statistics, dmask, ...settings)
       }
     })
   }

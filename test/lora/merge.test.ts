@@ -95,7 +95,6 @@ describe('an adapter that does not exist', () => {
     const message = 'there is no adapter "typo" (there are: b, a)'
     expect(() => merge(layer, names)).toThrow(message)
     expect(() => mergedLayer(layer, names)).toThrow(message)
-    expect(() => layer.merge(names)).toThrow(message)
     expect(() => mergeAndUnload(layer, { adapter: names })).toThrow(message)
     expect([...layer.adapters.keys()]).toEqual(['b', 'a'])
   })

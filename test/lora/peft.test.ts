@@ -1,8 +1,17 @@
 import { readFileSync } from 'node:fs'
-import { attach, Linear, LowrankError } from 'lowrank'
-import { memoryDirectory } from 'lowrank/io'
-import { adapterTensors, load, loraLayers, saveAdapter } from 'lowrank/lora'
+import { Linear, LowrankError, Module, type Tensor } from 'lowrank'
+import { memoryDirectory, readJson } from 'lowrank/io'
+import {
+  adapterTensors,
+  attach,
+  deleteAdapter,
+  load,
+  loraLayers,
+  saveAdapter,
+  setAdapter,
+} from 'lowrank/lora'
 import { loadModel } from 'lowrank/models/auto'
+import { Conv1D, Embedding } from 'lowrank/nn'
 import { directory } from 'lowrank/node'
 import { describe, expect, it } from 'vitest'
 import { tinyLlama } from '../support/models.ts'
@@ -69,6 +78,60 @@ describe('a PEFT directory', () => {
     expect(await out.list()).toEqual(['notes.txt'])
     await saveAdapter(layer, out, { overwrite: true })
     expect(await out.has('adapter_config.json')).toBe(true)
+  })
+})
+
+describe('the adapter that is saved', () => {
+  function two() {
+    const model = attach(tinyLlama(), { r: 2 }, { adapterName: 'one' })
+    return attach(model, { r: 3, targetModules: ['down_proj'] }, { adapterName: 'two' })
+  }
+  const savedRank = async (model: Module, adapterName?: string): Promise<unknown> => {
+    const out = memoryDirectory()
+    await saveAdapter(model, out, { adapterName })
+    return ((await readJson(out, 'adapter_config.json')) as { r: number }).r
+  }
+
+  it('is the one that is named, else the only one, else the default one', async () => {
+    const model = two()
+    expect(await savedRank(model, 'one')).toBe(2)
+    expect(await savedRank(model)).toBe(3)
+    setAdapter(model, 'one')
+    expect(await savedRank(model)).toBe(2)
+    deleteAdapter(model, 'one')
+    setAdapter(model, null)
+    expect(await savedRank(model)).toBe(3)
+  })
+
+  it('must be there', async () => {
+    const model = two()
+    setAdapter(model, null)
+    expect(await messageOf(savedRank(model))).toContain('got 2 (say which: adapterName)')
+    expect(await messageOf(savedRank(tinyLlama()))).toContain('got none (attach one first)')
+    expect(await messageOf(savedRank(model, 'three'))).toContain('there is no adapter "three"')
+  })
+
+  it('says how the linear layer that it adapts last stores its weight', async () => {
+    class Mixed extends Module {
+      first: Linear = new Linear(4, 4)
+      second: Conv1D = new Conv1D(4, 4)
+      table: Embedding = new Embedding(5, 4)
+
+      forward(x: Tensor): Tensor {
+        return this.second.forward(this.first.forward(this.table.forward(x)))
+      }
+    }
+    const stored = async (targetModules: string[]): Promise<unknown> => {
+      const out = memoryDirectory()
+      const model = attach(new Mixed(), { r: 2, targetModules }, { adapterName: 'a' })
+      attach(model, { r: 2, targetModules: ['second'] }, { adapterName: 'b' })
+      await saveAdapter(model, out, { adapterName: 'a' })
+      return ((await readJson(out, 'adapter_config.json')) as Record<string, unknown>)
+        .fan_in_fan_out
+    }
+    expect(await stored(['first', 'second', 'table'])).toBe(true)
+    expect(await stored(['first', 'table'])).toBe(false)
+    expect(await stored(['table'])).toBe(false)
   })
 })
 

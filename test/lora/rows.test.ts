@@ -3,7 +3,7 @@
 
 import { attach, backward, Linear, manualSeed, Random, step, type Tensor, tensor } from 'lowrank'
 import { attach as attachAny, type LoraModule, setAdapter, withAdapterNames } from 'lowrank/lora'
-import type { LlamaForCausalLM } from 'lowrank/models'
+import { DecoderCache, type LlamaForCausalLM } from 'lowrank/models'
 import { describe, expect, it } from 'vitest'
 import { setBackend } from '../../src/core/backend.ts'
 import { backends } from '../support/backends.ts'
@@ -154,7 +154,10 @@ describe('rows through a whole model', () => {
   it('cannot differ where a saved module fills a cache', () => {
     const model = mixed()
     const forward = (adapterNames: readonly string[]): Tensor =>
-      model.forward(pick([0, 1]), { cache: model.newCache(2, 8), adapterNames })
+      model.forward(pick([0, 1]), {
+        cache: new DecoderCache(model, { batch: 2, capacity: 8 }),
+        adapterNames,
+      })
     expect(() => forward(['a', 'c'])).toThrow('one adapter for all rows')
     expect(forward(['c', 'c']).dataSync()).toEqual(
       model.forward(pick([0, 1]), { adapter: 'c' }).dataSync(),

@@ -159,12 +159,6 @@ export class Eva {
     for (const { path } of claims.toSorted((a, b) => b.share - a.share).slice(0, budget)) {
       counts.set(path, (counts.get(path) ?? 0) + 1)
     }
-    for (const [path, first] of this.#shared) {
-      const [own, other] = [counts.get(path) ?? 0, counts.get(first) ?? 0]
-      if (other < own) {
-        counts.set(path, other).set(first, own)
-      }
-    }
     this.#counts = counts
   }
 

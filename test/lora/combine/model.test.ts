@@ -1,7 +1,7 @@
 // Adapters combined on a model and in files: what the new one computes, what is left alone, and what
 // is refused before anything changes.
 
-import { Linear, manualSeed, tensor } from 'lowrank'
+import { Linear, Module, manualSeed, type Tensor, tensor } from 'lowrank'
 import { memoryDirectory, readJson } from 'lowrank/io'
 import {
   adapterNames,
@@ -15,6 +15,7 @@ import {
   setAdapter,
 } from 'lowrank/lora'
 import type { CausalLM } from 'lowrank/models'
+import { Embedding } from 'lowrank/nn'
 import { describe, expect, it } from 'vitest'
 import { Random } from '../../../src/core/rng.ts'
 import { scaledError } from '../../support/fixture.ts'
@@ -37,6 +38,16 @@ function layerWithTwo() {
   const x = tensor(draw(random, 18), [3, 6])
   const y = (adapter: string | null) => layer.forward(x, { adapter }).dataSync()
   return { layer, y }
+}
+
+class Biased extends Module {
+  embed_tokens: Embedding = new Embedding(5, 4)
+  up_proj: Linear = new Linear(4, 4)
+  down_proj: Linear = new Linear(4, 4)
+
+  forward(x: Tensor): Tensor {
+    return this.down_proj.forward(this.up_proj.forward(x))
+  }
 }
 
 describe('combine on a model', () => {
@@ -141,6 +152,43 @@ describe('combine on a model', () => {
     await expect(combineFiles([files], memoryDirectory())).rejects.toThrow('biases of the base')
   })
 
+  it.each([
+    [{ modulesToSave: ['down_proj'] }, '"b" has modulesToSave'],
+    [{ trainableTokenIndices: [1] }, '"b" has trainableTokenIndices'],
+    [{ targetParameters: ['up_proj.weight'] }, '"b" has targetParameters'],
+    [{ bias: 'lora_only' }, 'parameters of the base of its own'],
+  ] satisfies [LoraConfig, string][])('refuses %j', async (config, part) => {
+    const model = new Biased()
+    attach(model, { r: 2, targetModules: ['up_proj'] }, { adapterName: 'a' })
+    attach(model, { r: 2, targetModules: ['up_proj'], ...config }, { adapterName: 'b' })
+    await expect(combine(model, ['a', 'b'], { adapterName: 'ab' })).rejects.toThrow(part)
+  })
+
+  it.each([
+    [{ r: 1, rankPattern: { up_proj: 3 } }, 3],
+    [{ r: 3, rankPattern: { up_proj: 1 } }, 3],
+  ])('takes the largest rank of a configuration: %j', async (config, r) => {
+    const model = new Biased()
+    attach(model, { targetModules: ['up_proj'], ...config }, { adapterName: 'a' })
+    await combine(model, ['a'], { adapterName: 'b' })
+    expect(loraLayers(model)[0].layer.adapters.get('b')?.r).toBe(r)
+    const files = memoryDirectory()
+    await saveAdapter(model, files, { adapterName: 'a' })
+    const out = memoryDirectory()
+    await combineFiles([files], out)
+    expect(((await readJson(out, 'adapter_config.json')) as { r: number }).r).toBe(r)
+  })
+
+  it('may have a rank above the sizes of a layer', async () => {
+    const { layer, y } = layerWithTwo()
+    await combine(layer, ['a', 'b'], { adapterName: 'ab', combinationType: 'cat' })
+    await combine(layer, ['a', 'ab'], { adapterName: 'aab', combinationType: 'cat' })
+    expect(layer.adapters.get('aab')?.A.shape).toEqual([6, 6])
+    const [base, a, ab] = [y(null), y('a'), y('ab')]
+    const want = base.map((value, i) => a[i] + ab[i] - value)
+    expect(scaledError(y('aab'), want)).toBeLessThan(1e-5)
+  })
+
   it('refuses names that are unknown or taken, and what it would lose', async () => {
     const { layer } = layerWithTwo()
     const failing = (names: string[], adapterName: string) => combine(layer, names, { adapterName })
@@ -153,46 +201,5 @@ describe('combine on a model', () => {
     attach(layer, { r: 2, initLoraWeights: 'pissa' }, { adapterName: 'pissa' })
     await expect(failing(['a', 'pissa'], 'ab')).rejects.toThrow('taken from the base')
     expect(adapterNames(layer)).toEqual(['a', 'b', 'dora', 'bias', 'pissa'])
-  })
-})
-
-describe('combine of files', () => {
-  it('gives what combine on a model gives, byte for byte', async () => {
-    const { layer } = layerWithTwo()
-    const files = await Promise.all(
-      ['a', 'b'].map(async adapterName => {
-        const directory = memoryDirectory()
-        await saveAdapter(layer, directory, { adapterName })
-        return directory
-      }),
-    )
-    const options = { combinationType: 'ties', density: 0.6, weights: [0.7, 0.3] } as const
-    await combine(layer, ['a', 'b'], { ...options, adapterName: 'ab' })
-    const want = memoryDirectory()
-    await saveAdapter(layer, want, { adapterName: 'ab' })
-    const got = memoryDirectory()
-    await combineFiles(files, got, options)
-    for (const name of await want.list()) {
-      expect(await got.read(name)).toEqual(await want.read(name))
-    }
-  })
-
-  it('refuses DoRA, biases, and bases that were changed, all at once', async () => {
-    const dora = await savedAdapter({ useDora: true })
-    const biased = await savedAdapter({ loraBias: true })
-    const pissa = await savedAdapter({ initLoraWeights: 'pissa' })
-    const sources = [dora, biased, pissa].map(({ files }) => files)
-    const failure = combineFiles(sources, memoryDirectory())
-    await expect(failure).rejects.toThrow('3 problems')
-    await expect(failure).rejects.toThrow('magnitudes of DoRA')
-  })
-
-  it('writes nothing over what is there', async () => {
-    const { files } = await savedAdapter()
-    const out = memoryDirectory({ 'notes.txt': 'mine' })
-    await expect(combineFiles([files], out)).rejects.toThrow('notes.txt')
-    await combineFiles([files], out, { overwrite: true })
-    const config = (await readJson(out, 'adapter_config.json')) as { lora_alpha: number }
-    expect(config.lora_alpha).toBe(3)
   })
 })

@@ -2,11 +2,10 @@
 // saved is found again, and the plain form of it does the same over the base as it is.
 
 import fc from 'fast-check'
-import { add, Linear, Module, manualSeed, mul, Random, type Tensor, tensor } from 'lowrank'
+import { Linear, manualSeed, Random, tensor } from 'lowrank'
 import { memoryDirectory, readJson } from 'lowrank/io'
 import {
   attach,
-  attachEva,
   convertToLora,
   EXTENSIONS,
   type LoraModule,
@@ -190,110 +189,4 @@ it('an embedding that is left as drawn has normal A and B, so that it changes th
     // Five standard errors of the variance of 320 normal draws.
     expect(Math.abs(variance - 1)).toBeLessThan(5 * Math.sqrt(2 / 320))
   }
-})
-
-class Block extends Module {
-  fc: Linear = new Linear(4, 4)
-
-  forward(x: Tensor): Tensor {
-    return this.fc.forward(x)
-  }
-}
-
-/** Paths of which one is the end of the other. */
-class Nested extends Module {
-  fc: Linear = new Linear(4, 4)
-  block: Block = new Block()
-
-  forward(x: Tensor): Tensor {
-    const first = mul(x, tensor([1, 0, 0, 0], [1, 4]))
-    return add(this.block.forward(x), this.fc.forward(first))
-  }
-}
-
-describe('attachEva', () => {
-  /** Batches whose first columns vary most. */
-  function batches(width: number) {
-    const random = new Random(6)
-    return Array.from({ length: 3 }, () => {
-      const values = Array.from({ length: 64 * width }, (_, at) => {
-        return random.normal() * 4 ** -(at % width)
-      })
-      return tensor(values, [64, width])
-    })
-  }
-  const forward = (model: { forward(x: never): unknown }, x: unknown) => model.forward(x as never)
-
-  it('finds the directions in which the input varies; B is zero', async () => {
-    const layer = await attachEva(new Linear(5, 4), { r: 2, loraAlpha: 6 }, batches(5), { forward })
-    const { A, B, r, scaling } = layer.adapters.get('default')!
-    expect([r, scaling]).toEqual([2, 3])
-    const a = A.dataSync()
-    expect(Math.abs(a[0])).toBeGreaterThan(0.99)
-    expect(Math.abs(a[6])).toBeGreaterThan(0.99)
-    expect(B.dataSync().every(value => value === 0)).toBe(true)
-  })
-
-  it('is saved and read with its ranks', async () => {
-    const ids = tensor(
-      Array.from({ length: 48 }, (_, i) => (i * 7) % 40),
-      [4, 12],
-      { dtype: 'int32' },
-    )
-    const other = await attachEva(tinyLlama(), { r: 2 }, [ids], { forward, rho: 2 })
-    const files = memoryDirectory()
-    await saveAdapter(other, files)
-    const config = (await readJson(files, 'adapter_config.json')) as Record<string, unknown>
-    expect(config.init_lora_weights).toBe('eva')
-    const again = await load(tinyLlama(), files)
-    const ranks = (m: typeof other) => loraLayers(m).map(({ layer }) => layer.states()[0].r)
-    expect(ranks(again)).toEqual(ranks(other))
-    expect(ranks(other).reduce((sum, r) => sum + r, 0)).toBe(8)
-  })
-
-  it('looks for no more components than a layer has inputs', async () => {
-    const layer = await attachEva(new Linear(6, 4), { r: 4 }, batches(6), { forward })
-    expect(layer.adapters.get('default')?.A.shape).toEqual([4, 6])
-  })
-
-  it('gives each of two layers whose paths end alike a rank of its own', async () => {
-    // The input of fc lies on a line, that of block.fc does not.
-    const [model, again] = [new Nested(), new Nested()]
-    const config = { r: 2, loraAlpha: 6, targetModules: ['fc'] }
-    await attachEva(model, config, batches(4), { forward })
-    const ranks = (m: Nested) => loraLayers(m).map(({ path, layer }) => [path, layer.states()[0].r])
-    const found = new Map(ranks(model) as [string, number][])
-    expect([...found]).toEqual([
-      ['fc', 1],
-      ['block.fc', 3],
-    ])
-    const files = memoryDirectory()
-    await saveAdapter(model, files)
-    await load(again, files)
-    expect(ranks(again)).toEqual(ranks(model))
-    expect(loraLayers(again).map(({ layer }) => layer.states()[0].scaling)).toEqual(
-      loraLayers(again).map(() => 3),
-    )
-  })
-
-  it('counts the rows of a mask alone', async () => {
-    const [x] = batches(5)
-    const mask = () => Array.from({ length: 64 }, (_, i) => i < 40)
-    const layer = await attachEva(new Linear(5, 4), { r: 2 }, [x], { forward, mask })
-    const kept = tensor(x.dataSync().slice(0, 200), [40, 5])
-    const other = await attachEva(new Linear(5, 4), { r: 2 }, [kept], { forward })
-    const a = (l: typeof layer) => l.adapters.get('default')!.A.dataSync()
-    expect(a(layer)).toEqual(a(other))
-  })
-
-  it('says what is wrong with batches, masks and layers', async () => {
-    const start = (options: object, data: unknown[] = batches(5)) =>
-      attachEva(new Linear(5, 4), { r: 2 }, data as never, { forward, ...options })
-    await expect(start({ mask: () => [1] })).rejects.toThrow('expected a mask of 64 rows, got 1')
-    await expect(start({ tau: 2, maxBatches: 3 })).rejects.toThrow('settle within 3 batches')
-    await expect(start({}, [])).rejects.toThrow('needs a batch of at least')
-    await expect(start({ forward: () => undefined })).rejects.toThrow('was not reached')
-    const embedding = attachEva(new Embedding(8, 6), { r: 2 }, batches(5), { forward })
-    await expect(embedding).rejects.toThrow('is of the kind embedding, which EVA cannot start')
-  })
 })

@@ -1,7 +1,6 @@
 // A layer under low-rank adapters: y = W∘x + b + Σ s·B∘(A∘dropout(x)) (Hu et al. 2021, arXiv
 // 2106.09685). It wraps the layer, which does not know; each adapter is one record.
 
-import type { DType } from '../core/dtype.ts'
 import { LowrankError } from '../core/errors.ts'
 import { isRecording } from '../core/op.ts'
 import type { Parameter } from '../core/parameter.ts'
@@ -12,7 +11,6 @@ import type { Member } from '../nn/module.ts'
 import type { LowRank, RowRange } from '../ops/lora_linear.ts'
 import { type AdapterSelection, BASE_NAME, chosenAdapters, namesOf, rowAdapters } from './active.ts'
 import { Holder } from './holder.ts'
-import { mergedLayer } from './merged.ts'
 import {
   type LoraState,
   stateEntries,
@@ -129,14 +127,6 @@ export class LoraModule<L extends Adaptable = Adaptable> extends Holder {
       return this.merged.forward(x)
     }
     return this.#run(x, this.states(adapter))
-  }
-
-  /**
-   * An ordinary layer with W + Σ s·B·A; the wrapper and its base stay as they are. The sum is formed in
-   * float32 and rounded to the base's dtype, or to the one that is asked for.
-   */
-  merge(selection?: AdapterSelection, dtype?: DType): L {
-    return mergedLayer(this, selection, dtype)
   }
 
   /** Adapters one after the other; those that are plain LoRA share a call with what is before. */

@@ -1,18 +1,16 @@
-// A decoder with a head over the vocabulary: logits of the next token, a loss over labels, and a cache
-// for generation.
+// A decoder with a head over the vocabulary: logits of the next token, and a loss over labels.
 
 import { dims } from '../core/dims.ts'
 import { LowrankError } from '../core/errors.ts'
 import { type Tensor, tensor } from '../core/tensor.ts'
 import { rowAdapters } from '../lora/active.ts'
-import { KVCache } from '../nn/kv_cache.ts'
 import { Linear } from '../nn/linear.ts'
 import { crossEntropy } from '../ops/cross_entropy.ts'
 import { indexSelect } from '../ops/index_select.ts'
 import { linearCrossEntropy } from '../ops/linear_cross_entropy.ts'
 import { reshape } from '../ops/reshape.ts'
 import { slice } from '../ops/slice.ts'
-import { Decoder, DecoderCache, type ForwardOptions } from './decoder.ts'
+import { Decoder, type ForwardOptions } from './decoder.ts'
 
 /** A label that is not learned. */
 export const IGNORE_INDEX = -100
@@ -52,13 +50,6 @@ export abstract class CausalLM extends Decoder {
           this.adapted(perRow(options, rows, labels), () => head.forward(states)),
           classes,
         )
-  }
-
-  newCache(batch: number, capacity: number): DecoderCache {
-    const { numLayers, numKeyValueHeads, headDim } = this.sizes
-    const { backend } = this.parameters()[0]
-    const sizes = { batch, capacity, heads: numKeyValueHeads, headDim, backend }
-    return new DecoderCache(Array.from({ length: numLayers }, () => new KVCache(sizes)))
   }
 
   protected logits(hidden: Tensor, options: ForwardOptions): Tensor {

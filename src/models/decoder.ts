@@ -8,8 +8,8 @@ import { type AdapterSelection, namesOf, withAdapter, withAdapterNames } from '.
 import { checkModel } from '../lora/adapters.ts'
 import { rowNames } from '../lora/module.ts'
 import { DEFAULT_TARGETS } from '../lora/targets.ts'
-import type { KVCache } from '../nn/kv_cache.ts'
 import { Module } from '../nn/module.ts'
+import type { DecoderCache } from './decoder_cache.ts'
 
 export interface ForwardOptions {
   /** 1 for tokens, 0 for padding: [B, T], or [B, cached + T] with a cache. All ones if absent. */
@@ -32,26 +32,6 @@ export interface DecoderSizes {
   readonly numKeyValueHeads: number
   readonly headDim: number
   readonly eosTokenIds: readonly number[]
-}
-
-/** Keys and values of all layers, for a batch of at most `capacity` tokens each. */
-export class DecoderCache {
-  readonly layers: readonly KVCache[]
-
-  constructor(layers: readonly KVCache[]) {
-    this.layers = layers
-  }
-
-  /** How many tokens are cached. */
-  get length(): number {
-    return this.layers[0]?.length ?? 0
-  }
-
-  dispose(): void {
-    for (const layer of this.layers) {
-      layer.dispose()
-    }
-  }
 }
 
 /** Tokens [B, T] to states [B, T, C]. */

@@ -9,11 +9,11 @@ export {
 } from './classifier.ts'
 export {
   Decoder,
-  DecoderCache,
   type DecoderParts,
   type DecoderSizes,
   type ForwardOptions,
 } from './decoder.ts'
+export { DecoderCache } from './decoder_cache.ts'
 export { type LlamaConfig, LlamaForCausalLM, readLlamaConfig } from './llama.ts'
 export { resizeTokenEmbeddings } from './resize.ts'
 export { type SaveModelOptions, saveModel } from './save.ts'

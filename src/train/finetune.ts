@@ -14,7 +14,7 @@ import { AdamW } from '../optim/adamw.ts'
 import { getSchedule, type Schedule } from '../optim/schedule.ts'
 import { Breather } from './abort.ts'
 import { type Batch, collate, epochOrder } from './batches.ts'
-import { readCheckpoint, type TrainingState, writeCheckpoint } from './checkpoint.ts'
+import type { TrainingState } from './checkpoint.ts'
 import { type TokenizedExample, tokenizeExamples } from './data.ts'
 import { evaluateLoss } from './evaluate.ts'
 import { type FinetuneOptions, resolveTraining, type TrainingPlan } from './options.ts'
@@ -101,6 +101,7 @@ class Trainer {
   }
 
   async resume(source: ByteSource): Promise<void> {
+    const { readCheckpoint } = await import('./checkpoint.ts')
     const state = await readCheckpoint(source, this.#named, this.#training, this.#train.length)
     this.#optimizer.loadStateDict(state.optimizer)
     restore(this.#parameters, state.parameters)
@@ -245,6 +246,7 @@ class Trainer {
         if (!state) {
           throw new LowrankError('argument', 'saveCheckpoint: the run is complete')
         }
+        const { writeCheckpoint } = await import('./checkpoint.ts')
         await writeCheckpoint(directory, state, options)
       },
     }

@@ -6,6 +6,7 @@ import { Random } from '../core/rng.ts'
 import { tensor } from '../core/tensor.ts'
 import type { AdapterSelection } from '../lora/active.ts'
 import type { CausalLM } from '../models/causal_lm.ts'
+import { DecoderCache } from '../models/decoder_cache.ts'
 import { throwIfAborted } from './abort.ts'
 import { encodePrompt } from './data.ts'
 import { checkSampling, nextToken, type SamplingOptions } from './sampling.ts'
@@ -98,7 +99,7 @@ export async function* decode(
   ])
   const ended = prompts.map(() => false)
   const uniform = prompts.every(prompt => prompt.length === padded.columns)
-  const cache = model.newCache(rows, padded.columns + limit)
+  const cache = new DecoderCache(model, { batch: rows, capacity: padded.columns + limit })
   try {
     let ids: Int32Array = padded.ids
     for (let step = 0; step < limit; step++) {

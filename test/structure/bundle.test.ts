@@ -108,7 +108,18 @@ describe('gzipped sizes', () => {
     },
     {
       name: 'a Llama fine-tune, kernels included',
-      limit: 87,
+      limit: 65,
+      program: `
+        import { attach } from 'lowrank'
+        import { loadModel } from 'lowrank/models/auto'
+        import { finetune } from 'lowrank/train'
+        import { saveAdapter } from 'lowrank/lora'
+        console.log(attach, loadModel, finetune, saveAdapter)
+      `,
+    },
+    {
+      name: 'a Llama fine-tune that also reads adapters and generates',
+      limit: 77,
       program: `
         import { attach } from 'lowrank'
         import { loadModel } from 'lowrank/models/auto'

@@ -40,7 +40,6 @@ export interface SavedUpdate extends UpdateOptions {
   readonly A: Tensor
   readonly B: Tensor
   readonly u: Tensor
-  readonly hasBias: boolean
   readonly ranges: readonly RowRange[]
 }
 
@@ -176,7 +175,7 @@ export function forwardUpdate(call: Call, x: Tensor, y: Floats, update: LowRank)
     }
   })
   const { dropout } = update
-  return { A, B, u, scale, dropout, ranges, hasBias: bias !== undefined }
+  return { A, B, u, scale, dropout, ranges }
 }
 
 /** Adds d(dv·A) to dx. */
@@ -228,10 +227,10 @@ export function backwardUpdate(
   if (dx) {
     backwardInput(call, update, dv, dx)
   }
-  const source = dA && x ? call.source(x, update) : undefined
+  const source = dA && x && call.source(x, update)
   forRanges(ranges, (start, count, at, first) => {
     const upstream = part(dy, O, start)
-    if (dA && source !== undefined) {
+    if (dA && source) {
       const out = part(context.floats(dA), I)
       const input = part(source, I, start)
       call.multiply(matmul_tn, part(dv, R, at), input, out, [R, I, count], 1, !first)
@@ -246,5 +245,5 @@ export function backwardUpdate(
       call.multiply(matmul_tn, upstream, call.ones, out, [O, 1, count], scale, !first)
     }
   })
-  return update.hasBias ? [dA, dB, dc] : [dA, dB, undefined]
+  return [dA, dB, dc]
 }

@@ -107,7 +107,7 @@ function groupOf(H: number, Hkv: number, enableGqa: boolean): number {
   if (H === Hkv) {
     return 1
   }
-  if (enableGqa && Hkv > 0 && H % Hkv === 0) {
+  if (enableGqa && H % Hkv === 0) {
     return H / Hkv
   }
   throw new LowrankError(

@@ -65,6 +65,10 @@ describe('scaledDotProductAttention', () => {
     check(`window ${window}, later`, { B: 1, Tq: 3, Tk: 11, D: 4 }, { window, queryOffset: 8 })
   })
 
+  it('sees all keys through a window wider than a kernel can count', () => {
+    check('2^32 + 1', { B: 1, Tq: 5, Tk: 5, D: 4 }, { window: 2 ** 32 + 1 })
+  })
+
   it('shares keys between the query heads of a group', () => {
     check('two to a group', { B: 1, H: 4, Hkv: 2, Tq: 4, Tk: 6, D: 4 }, {})
     check('one query', { B: 2, H: 6, Hkv: 2, Tq: 1, Tk: 6, D: 4 }, {})
@@ -309,6 +313,10 @@ describe('scaledDotProductAttention refuses', () => {
     expect(() => scaledDotProductAttention(q, three, three, { enableGqa: true })).toThrow(
       'got 3 and 2',
     )
+    const none = tensor([], [1, 3, 0, 4])
+    expect(() => scaledDotProductAttention(q, none, none, { enableGqa: true })).toThrow(
+      'got 0 and 2',
+    )
   })
 
   it('a mask that does not broadcast', () => {
@@ -316,6 +324,10 @@ describe('scaledDotProductAttention refuses', () => {
     expect(() => scaledDotProductAttention(q, k, k, { mask })).toThrow(
       'scaledDotProductAttention: mask [1, 2] does not broadcast to [B, H, Tq, Tk] = [1, 2, 3, 3] ' +
         '(a padding mask [B, Tk] goes in as [B, 1, 1, Tk])',
+    )
+    const deep = tensor(draws(18), [1, 1, 2, 3, 3])
+    expect(() => scaledDotProductAttention(q, k, k, { mask: deep })).toThrow(
+      'mask [1, 1, 2, 3, 3] does not broadcast',
     )
   })
 

@@ -189,6 +189,13 @@ describe('conv2d', () => {
     refuses({ groups: 2, stride: 0 }).toThrow(
       'conv2d: stride must be one or two whole numbers from 1 up, got 0',
     )
+    for (const stride of [[1], [1, 1, 1]]) {
+      refuses({ groups: 2, stride: stride as unknown as [number, number] }).toThrow(
+        `conv2d: stride must be one or two whole numbers from 1 up, got [${stride}]`,
+      )
+    }
+    refuses({ groups: 2 }, tensor(draws(18), [3, 1, 2, 3])).toThrow('gives 3 in 2 groups')
+    refuses({ groups: 2 }, tensor([], [2, 1, 0, 3])).toThrow('that the kernel covers')
     refuses({ groups: 2, padding: [1, -1] }).toThrow(
       'conv2d: padding must be one or two whole numbers from 0 up, got [1,-1]',
     )

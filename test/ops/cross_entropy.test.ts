@@ -8,6 +8,7 @@ import { scoped } from '../../src/core/scope.ts'
 import { backward, step } from '../../src/core/tape.ts'
 import { type Tensor, tensor } from '../../src/core/tensor.ts'
 import { add } from '../../src/ops/add.ts'
+import { argmax } from '../../src/ops/argmax.ts'
 import { type CrossEntropyOptions, crossEntropy } from '../../src/ops/cross_entropy.ts'
 import { logsumexp } from '../../src/ops/logsumexp.ts'
 import { mul } from '../../src/ops/mul.ts'
@@ -83,6 +84,17 @@ describe('crossEntropy', () => {
     checkOp({ name: '1-D', fn: none, inputs: inputs([5], []), wantShape: [] })
   })
 
+  it.each([
+    { shape: [4], targetShape: [] },
+    { shape: [2, 4, 3], targetShape: [2, 3] },
+  ])('weighs the classes of logits $shape', ({ shape, targetShape }) => {
+    checkOp({
+      name: 'weighted',
+      fn: (x, target, weight) => crossEntropy(x, target, { weight }),
+      inputs: [...inputs(shape, targetShape), { shape: [4], low: 0.5, high: 2, constant: true }],
+    })
+  })
+
   it('ignores any class it is told to', () => {
     const fn = (x: Tensor, target: Tensor): Tensor => crossEntropy(x, target, { ignoreIndex: 3 })
     checkOp({ name: 'ignoreIndex', fn, inputs: inputs([6, 9], [6]) })
@@ -128,6 +140,14 @@ describe.each(backends)('crossEntropy on $name', ({ make }) => {
       expect([...(gradient as Float32Array)].map(Math.abs)).toEqual([0, 0, 0, 0])
       expect(lossAndGradient([], [0, 5], []).loss[0]).toBe(Number.NaN)
       expect(lossAndGradient([], [0, 5], [], { reduction: 'sum' }).loss[0]).toBe(0)
+    })
+  })
+
+  it('takes classes that are computed to be in range', () => {
+    withBackend(make(), () => {
+      const x = tensor([0, 0, 5, 5], [2, 2])
+      const loss = step(() => crossEntropy(x, argmax(x, { dim: 1 })))
+      expect(loss.itemSync()).toBeCloseTo(Math.LN2, 6)
     })
   })
 
@@ -241,10 +261,11 @@ describe('what crossEntropy refuses', () => {
   const target = (...data: number[]): Tensor => tensor(data, [data.length], { dtype: 'int32' })
 
   it('is shapes that do not fit', () => {
-    expect(() => crossEntropy(x, target(0, 1, 2))).toThrow('got [2, 3] and [3]')
-    expect(() => crossEntropy(tensor([1], []), target(0))).toThrow(
-      'expected logits [rows, classes]',
-    )
+    expect(() => crossEntropy(x, target(0, 1, 2))).toThrow(/got \[2, 3\] and \[3\]$/)
+    const scalar = tensor([0], [], { dtype: 'int32' })
+    for (const answer of [target(0), scalar]) {
+      expect(() => crossEntropy(tensor([1], []), answer)).toThrow('expected logits [rows, classes]')
+    }
     const wide = tensor(new Float32Array(24), [2, 4, 3])
     const last = tensor(new Int32Array(8), [2, 4], { dtype: 'int32' })
     expect(() => crossEntropy(wide, last)).toThrow('(classes last? reshape both to rows)')
@@ -259,9 +280,11 @@ describe('what crossEntropy refuses', () => {
     )
     expect(() => crossEntropy(x, target(-1, 0))).toThrow('got -1 at position 0')
     expect(() => crossEntropy(x, tensor([0, 1], [2]))).toThrow('expected an int32 index')
-    expect(() => crossEntropy(x, target(0, 1), { labelSmoothing: 1.5 })).toThrow(
-      'expected labelSmoothing from 0 to 1, got 1.5',
-    )
+    for (const labelSmoothing of [1.5, -0.1, Number.NaN]) {
+      expect(() => crossEntropy(x, target(0, 1), { labelSmoothing })).toThrow(
+        `expected labelSmoothing from 0 to 1, got ${labelSmoothing}`,
+      )
+    }
     const weight = tensor([1, 1, 1], [3], { requiresGrad: true })
     expect(() => crossEntropy(x, target(0, 1), { weight })).toThrow('weights are constants')
   })

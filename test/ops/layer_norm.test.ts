@@ -106,8 +106,11 @@ describe('layerNorm', () => {
     expect(() => layerNorm(x, undefined, tensor([1, 1], [2]))).toThrow(
       'layerNorm: bias: expected [3], got [2]',
     )
-    expect(() => layerNorm(x, undefined, undefined, { axes: 3 })).toThrow(
-      'layerNorm: axes must be from 1 to 2 for x [2, 3], got 3',
-    )
+    for (const axes of [3, 0, -1, 1.5]) {
+      expect(() => layerNorm(x, undefined, undefined, { axes })).toThrow(
+        `layerNorm: axes must be from 1 to 2 for x [2, 3], got ${axes}`,
+      )
+    }
+    expect(layerNorm(x, undefined, undefined, { axes: 2 }).shape).toEqual([2, 3])
   })
 })

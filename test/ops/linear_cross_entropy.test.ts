@@ -44,6 +44,16 @@ const options: readonly CrossEntropyOptions[] = [
 ]
 
 describe('linearCrossEntropy', () => {
+  it.each([
+    [0, 4194304],
+    [1, 4194304],
+    [50257, 64],
+    [131072, 32],
+    [262144, 32],
+  ])('of %d classes takes %d rows at a time', (V, rows) => {
+    expect(chunkRows(V)).toBe(rows)
+  })
+
   it.each(options)('with %j', option => {
     checkOp({
       name: JSON.stringify(option),
@@ -149,6 +159,18 @@ describe.each(backends)('linearCrossEntropy on $name', ({ name, make }) => {
       const apart: Loss = (x, w, t) => mul(crossEntropy(linear(x, w), t), 0.25)
       const target = classes(rows, V)
       expect(outcome(fused, data, weight, target)).toEqual(outcome(apart, data, weight, target))
+    })
+  })
+
+  it('gives a weight without rows a gradient of 0', () => {
+    withBackend(make(), () => {
+      const weight = new Parameter(draws(6), [3, 2])
+      // The first run leaves its numbers in memory.
+      outcome(linearCrossEntropy, draws(8), weight, classes(4, 3))
+      const x = tensor([], [0, 2])
+      const target = tensor([], [0], { dtype: 'int32' })
+      step(() => backward(linearCrossEntropy(x, weight, target, { reduction: 'sum' })))
+      expect([...(weight.grad?.dataSync() ?? [])]).toEqual([0, 0, 0, 0, 0, 0])
     })
   })
 

@@ -128,6 +128,19 @@ describe('binaryCrossEntropyWithLogits', () => {
     })
   })
 
+  it('weighs each element, and then reduces', () => {
+    const inputs = [
+      { shape: [2], data: [0, 0] },
+      { shape: [2], data: [1, 0], constant: true },
+      { shape: [2], data: [1, 3], constant: true },
+    ]
+    const wants = { none: [Math.LN2, 3 * Math.LN2], sum: [4 * Math.LN2], mean: [2 * Math.LN2] }
+    for (const reduction of ['none', 'sum', 'mean'] as const) {
+      const fn = (x: Tensor, t: Tensor, weight: Tensor) => bce(x, t, { weight, reduction })
+      checkOp({ name: `bce ${reduction}`, fn, inputs, want: wants[reduction] })
+    }
+  })
+
   it.each(backends)('stays finite and exact for large logits on $name', ({ make }) => {
     const y = withBackend(make(), () => {
       const x = tensor([1000, -1000, 1000, -1000, 20], [5])

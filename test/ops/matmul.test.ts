@@ -140,6 +140,26 @@ describe('vectors', () => {
       wantShape: [3],
     })
   })
+
+  it('leave the transpose of the other operand', () => {
+    const data = [1, 2, 3, 4, 5, 6]
+    const [matrix, vector] = [
+      { shape: [2, 3], data },
+      { shape: [2], data: [1, 10] },
+    ]
+    checkOp({
+      name: 'matmul',
+      fn: (a, b) => matmul(a, b, { transposeA: true }),
+      inputs: [matrix, vector],
+      want: [41, 52, 63],
+    })
+    checkOp({
+      name: 'matmul',
+      fn: (a, b) => matmul(a, b, { transposeB: true }),
+      inputs: [vector, { shape: [3, 2], data }],
+      want: [21, 43, 65],
+    })
+  })
 })
 
 describe('scratch', () => {
@@ -156,7 +176,10 @@ describe('what does not fit', () => {
 
   it('is said with shapes, and a hint where there is one', () => {
     expect(() => matmul(shaped(4, 768), shaped(512, 256))).toThrow(
-      'matmul: inner sizes differ: a is [4, 768], b is [512, 256], so K is 768 and 512',
+      /^matmul: inner sizes differ: a is \[4, 768\], b is \[512, 256\], so K is 768 and 512$/,
+    )
+    expect(() => matmul(shaped(4, 768), shaped(768, 512), { transposeB: true })).toThrow(
+      /so K is 768 and 512$/,
     )
     expect(() => matmul(shaped(4, 768), shaped(512, 768))).toThrow(
       'so K is 768 and 512 (b stored [N, K]? use transposeB)',

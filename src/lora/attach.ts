@@ -47,8 +47,9 @@ function stateOf(
     loraAlpha,
     scaling,
     loraDropout: config.loraDropout,
-    A: new Parameter(A, shapes.A, { backend, requiresGrad: frozen !== 'A' }),
-    B: new Parameter(B, shapes.B, { backend, requiresGrad: frozen !== 'B' }),
+    // What of them is trained is up to whoever makes the adapter the default one.
+    A: new Parameter(A, shapes.A, frozenOptions),
+    B: new Parameter(B, shapes.B, frozenOptions),
     bias: config.loraBias
       ? new Parameter(weights.bias ?? new Float32Array(O), [O], options)
       : undefined,
@@ -103,9 +104,7 @@ export function applyPlan(
     const wrapper = layer instanceof LoraModule ? layer : new LoraModule(layer)
     const state = withExtra(wrapper, stateOf(planned, made, weights, wrapper), weights)
     wrapper.adapters.set(made.adapterName, state)
-    if (wrapper !== layer) {
-      result = replaceAt(result, place, wrapper)
-    }
+    result = replaceAt(result, place, wrapper)
   }
   for (const part of made.parts) {
     result = part.apply(result, made.adapterName, stored)

@@ -136,10 +136,7 @@ const CHECKS: Readonly<Record<keyof PlainLoraConfig, OptionCheck>> = {
 }
 
 /** All mistakes of a configuration, as sentences; an empty list is a valid one. */
-export function configProblems(
-  config: LoraConfig,
-  extensions: readonly Extension[] = [],
-): string[] {
+export function configProblems(config: LoraConfig, extensions: readonly Extension[]): string[] {
   const checks: Readonly<Record<string, OptionCheck | undefined>> = Object.assign(
     {},
     CHECKS,
@@ -159,7 +156,7 @@ export function configProblems(
 /** Fills in the defaults; throws a `config` error that lists every mistake. */
 export function resolveConfig(
   config: LoraConfig,
-  extensions: readonly Extension[] = [],
+  extensions: readonly Extension[],
 ): ResolvedConfig {
   throwAll('config', 'lora', configProblems(config, extensions))
   return { ...DEFAULTS, ...config }

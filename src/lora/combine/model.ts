@@ -168,11 +168,6 @@ function addAdapter(
 ): void {
   const made = exactPlan(model, config, adapterName, [...layers.keys()])
   applyPlan(model, made, ({ path }) => layers.get(path) as LayerFactors)
-  for (const { layer } of loraLayers(model)) {
-    const state = layer.adapters.get(adapterName)
-    state?.A.freeze()
-    state?.B.freeze()
-  }
 }
 
 function fileProblems({ label, config, layers, others }: AdapterFile): string[] {

@@ -101,9 +101,9 @@ export function encodePeftConfig(config: ResolvedConfig, options: PeftConfigOpti
     values[key] = config[option] ?? NEUTRAL[key] ?? null
   }
   const sorted = Object.keys(values).sort()
-  // Python writes 0.0 and 8.0 where JavaScript cannot tell a float from an integer.
+  // Python writes 0.0 where JavaScript cannot tell a float from an integer.
   const text = JSON.stringify(Object.fromEntries(sorted.map(key => [key, values[key]])), null, 2)
-  return text.replace(/("lora_dropout": -?\d+)(?=[,\n])/, '$1.0')
+  return text.replace(/("lora_dropout": 0)(?=[,\n])/, '$1.0')
 }
 
 function isNeutral(key: string, value: unknown): boolean {

@@ -11,9 +11,9 @@ import { type SumKernels, sumOver, sumReference } from './sum.ts'
 export function expandedStrides(from: Shape, to: Shape): number[] {
   const added = to.length - from.length
   const strides = stridesOf(from)
-  return to.map((size, axis) => {
+  return to.map((_, axis) => {
     const own = axis - added
-    return own < 0 || (from[own] === 1 && size !== 1) ? 0 : strides[own]
+    return own < 0 || from[own] === 1 ? 0 : strides[own]
   })
 }
 

@@ -273,6 +273,7 @@ describe('the walk over broadcast operands', () => {
     expect(callsFor([2, 3, 4], [4], [2, 3, 4])).toEqual([[6, 4]])
     expect(callsFor([2, 3, 4], [3, 4], [2, 3, 4])).toEqual([[2, 12]])
     expect(callsFor([2, 3, 4], [2, 3, 1], [2, 3, 4])).toEqual([[6, 4]])
+    expect(callsFor([2, 1, 4], [2, 1, 1], [2, 1, 4])).toEqual([[2, 4]])
   })
 
   it('is a call for each index of the axes beyond two', () => {

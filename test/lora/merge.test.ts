@@ -1,10 +1,11 @@
 // Merging: what a half-precision base loses is said, what is not finite is refused.
 
-import { Linear, manualSeed, Parameter, type Tensor, tensor } from 'lowrank'
+import { Linear, manualSeed, memory, Parameter, type Tensor, tensor, withBackend } from 'lowrank'
 import { memoryDirectory } from 'lowrank/io'
 import {
   attach,
   deleteAdapter,
+  deltaWeight,
   hotSwap,
   type LoraModule,
   load,
@@ -14,6 +15,8 @@ import {
   saveAdapter,
   setAdapter,
 } from 'lowrank/lora'
+import { Conv2d } from 'lowrank/nn'
+import { reference } from 'lowrank/reference'
 import { describe, expect, it } from 'vitest'
 
 function layerOf(dtype: 'float32' | 'bfloat16', update: number): LoraModule<Linear> {
@@ -38,7 +41,81 @@ describe('the report of merging', () => {
   })
 })
 
+it('loses nothing of an update that is none', () => {
+  expect(merge(layerOf('bfloat16', 0))[0]?.rounding).toBe(0)
+})
+
+describe('a merged layer', () => {
+  it('has a bias where B has one and the base has none', () => {
+    const layer = attach(new Linear(4, 3, { bias: false }), { r: 2, loraAlpha: 6, loraBias: true })
+    const [{ A, B, bias }] = layer.states()
+    for (const [i, parameter] of [A, B, bias].entries()) {
+      parameter?.replace(Float32Array.from({ length: parameter.size }, (_, k) => i + k / 4))
+    }
+    const x = tensor([1, -2, 0.5, 3], [1, 4])
+    const want = layer.forward(x).dataSync()
+    const plain = mergedLayer(layer)
+    expect(plain.bias?.shape).toEqual([3])
+    Array.from(plain.forward(x).dataSync()).forEach((value, i) => {
+      expect(value).toBeCloseTo(want[i], 4)
+    })
+  })
+
+  it('is frozen, on the backend of its base, with the bits of a base that no adapter changes', () => {
+    const base = withBackend(reference(), () => {
+      const made = new Linear(2, 2, { bias: false })
+      made.weight = new Parameter([0.1, 1, 2, 3], [2, 2], { dtype: 'bfloat16' })
+      return made
+    })
+    const layer = attach(base, { r: 1, loraBias: true })
+    const merged = mergedLayer(layer)
+    expect(merged.parameters().map(({ requiresGrad }) => requiresGrad)).toEqual([false, false])
+    expect(merged.parameters().every(({ backend }) => backend === base.weight.backend)).toBe(true)
+    const delta = deltaWeight(layer, layer.states()[0])
+    expect(delta.backend).toBe(base.weight.backend)
+    const plain = mergedLayer(layer, null)
+    expect(plain.weight).not.toBe(base.weight)
+    expect(plain.weight.bits()).toEqual(base.weight.bits())
+  })
+
+  it('cannot be one of a convolution in groups, unless nothing is added', () => {
+    const layer = attach(new Conv2d(4, 4, 1, { groups: 2 }), { r: 2 })
+    const message = 'groups of a conv2d cannot be merged'
+    expect(() => mergedLayer(layer)).toThrow(message)
+    expect(() => deltaWeight(layer, layer.states()[0])).toThrow(message)
+    expect(mergedLayer(layer, null).weight.shape).toEqual([4, 2, 1, 1])
+  })
+})
+
+describe('merging for good', () => {
+  it('takes the dtype that is asked for, also where no adapter adds', () => {
+    const layer = layerOf('float32', 0.5)
+    const plain = mergeAndUnload(layer, { adapter: null, dtype: 'bfloat16' }) as Linear
+    expect(plain.weight.dtype).toBe('bfloat16')
+  })
+
+  it('refuses numbers that are none only where it is asked to', () => {
+    const plain = mergeAndUnload(layerOf('float32', Number.NaN)) as Linear
+    expect(plain.weight.dataSync().some(Number.isNaN)).toBe(true)
+  })
+})
+
 describe('a safe merge', () => {
+  it('that is refused gives back what it made, and keeps the base', () => {
+    const layer = layerOf('float32', 1)
+    layer.adapters.get('default')?.B.replace([0.5, Number.NaN])
+    const x = () => layer.forward(tensor([1, 2], [1, 2]), { adapter: null }).dataSync()
+    const want = x()
+    const refused = () => expect(() => merge(layer, undefined, { safe: true })).toThrow('NaN')
+    refused()
+    const used = memory().used
+    refused()
+    expect(memory().used).toBe(used)
+    const idle = () => mergeAndUnload(layer, { adapter: 'default', safe: true })
+    expect(idle).toThrow('NaN')
+    expect(x()).toEqual(want)
+  })
+
   it.each([Number.NaN, Number.POSITIVE_INFINITY])('refuses %s and changes nothing', value => {
     const layer = layerOf('float32', value)
     expect(() => merge(layer, undefined, { safe: true })).toThrow('would hold NaN or infinities')

@@ -51,9 +51,6 @@ function warningsOf({ others }: AdapterFile, r: number): string[] {
 /** Rows or columns of zeros: the shape with `axis` enlarged to `size`. */
 function padded(tensor: FileTensor, axis: 0 | 1, size: number): FileTensor {
   const { dtype, shape, data } = tensor
-  if (shape[axis] === size) {
-    return tensor
-  }
   const wide = shape.map((own, i) => (i === axis ? size : own))
   const inner = shape.slice(axis + 1).reduce((n, own) => n * own, 1)
   const outer = axis === 0 ? 1 : shape[0]

@@ -5,7 +5,7 @@ import type { InitContext, Initial } from './index.ts'
 
 export function kaiming({ inFeatures, r, sizeB, uniform }: InitContext): Initial {
   return {
-    A: uniform('lora_A', r * inFeatures, inFeatures > 0 ? 1 / Math.sqrt(inFeatures) : 0),
+    A: uniform('lora_A', r * inFeatures, 1 / Math.sqrt(inFeatures)),
     B: () => new Float32Array(sizeB),
   }
 }

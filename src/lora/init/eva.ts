@@ -82,16 +82,9 @@ function representatives(inputs: LayerInputs, paths: readonly string[]): Map<str
   return found
 }
 
+/** The cosine of two components, which have the length 1. */
 function cosine(a: Float64Array, b: Float64Array): number {
-  let ab = 0
-  let aa = 0
-  let bb = 0
-  a.forEach((value, i) => {
-    ab += value * b[i]
-    aa += value * value
-    bb += b[i] * b[i]
-  })
-  return ab / Math.sqrt(Math.max(aa * bb, Number.MIN_VALUE))
+  return a.reduce((sum, value, i) => sum + value * b[i], 0)
 }
 
 function takeIn(tracked: Tracked, { data, rows, cols }: LayerInput, tau: number): void {
@@ -142,20 +135,13 @@ export class Eva {
     }
   }
 
-  /** Representatives first, as they claim equal shares first. */
-  #order(): string[] {
-    const paths = [...this.#shared.keys()]
-    const isFirst = (path: string): boolean => this.#shared.get(path) === path
-    return [...paths.filter(isFirst), ...paths.filter(path => !isFirst(path))]
-  }
-
   #distribute(): void {
-    const claims = this.#order().flatMap(path => {
+    const claims = [...this.#shared.keys()].flatMap(path => {
       const { pca } = this.#of(path)
       return Array.from(pca.explained, share => ({ path, share }))
     })
     const budget = [...this.#ranks.values()].reduce((sum, r) => sum + r, 0)
-    const counts = new Map(this.#order().map(path => [path, 0]))
+    const counts = new Map([...this.#shared.keys()].map(path => [path, 0]))
     for (const { path } of claims.toSorted((a, b) => b.share - a.share).slice(0, budget)) {
       counts.set(path, (counts.get(path) ?? 0) + 1)
     }

@@ -35,7 +35,7 @@ export function orientedWeight(base: Adaptable): OrientedWeight {
 /** Whether a configuration names this initialisation. */
 export function asksFor(config: ResolvedConfig, name: string | RegExp): boolean {
   const { initLoraWeights: init } = config
-  return typeof init === 'string' && (typeof name === 'string' ? init === name : name.test(init))
+  return typeof name === 'string' ? init === name : name.test(String(init))
 }
 
 /**

@@ -1,7 +1,8 @@
 // lowrank.json: the same base is recognised under any adapter, another one is named.
 
+import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import { Linear, manualSeed, memory } from 'lowrank'
+import { Linear, Module, manualSeed, memory, type Parameter, type Tensor } from 'lowrank'
 import { memoryDirectory, readJson } from 'lowrank/io'
 import {
   attach,
@@ -74,6 +75,52 @@ describe('provenance', () => {
     half.weight.replace(layer.weight.dataSync(), 'bfloat16')
     expect((await baseIdentity(half)).dtype).toBe('bfloat16, float32')
   })
+
+  it('hashes one line for each weight by name: name, dtype, shape, hash of its bytes', async () => {
+    const [a, b] = [new Linear(2, 3), new Linear(3, 2)]
+    const forward = (x: Tensor): Tensor => a.forward(x)
+    class First extends Module {
+      a = a
+      b = b
+      forward = forward
+    }
+    class Last extends Module {
+      b = b
+      a = a
+      forward = forward
+    }
+    const sha = (data: string | Uint8Array) => createHash('sha256').update(data).digest('hex')
+    const line = (name: string, parameter: Parameter) =>
+      `${name} float32 [${parameter.shape.join(', ')}] ` +
+      `${sha(new Uint8Array(Float32Array.from(parameter.dataSync()).buffer))}\n`
+    const want = sha(
+      line('a.bias', a.bias!) +
+        line('a.weight', a.weight) +
+        line('b.bias', b.bias!) +
+        line('b.weight', b.weight),
+    )
+    for (const model of [new First(), new Last()]) {
+      const { sha256, parameters } = await baseIdentity(model)
+      expect([sha256, parameters]).toEqual([want, 17])
+    }
+  })
+
+  it.each([undefined, {}])('needs the hashes of the platform: crypto is %j', async crypto => {
+    const own = Object.getOwnPropertyDescriptor(globalThis, 'crypto') as PropertyDescriptor
+    Object.defineProperty(globalThis, 'crypto', { value: crypto, configurable: true })
+    const failure = await baseIdentity(new Linear(2, 2)).catch(error => error)
+    Object.defineProperty(globalThis, 'crypto', own)
+    expect(failure.code).toBe('backend')
+    expect(failure.message).toContain('expected crypto.subtle, got none')
+  })
+
+  it.each(['null', '{"base": null}', '{"base": {"sha256": "00"}}', '{"base": {"dtype": "f"}}'])(
+    'is not checked where it says no base: %s',
+    async text => {
+      const files = memoryDirectory({ 'lowrank.json': text })
+      expect((await baseWarnings(new Linear(2, 2), files))[0]).toContain('it is not checked')
+    },
+  )
 
   it('is not needed, and damage to it is no obstacle to loading', async () => {
     const { files } = await saved()

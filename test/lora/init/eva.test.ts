@@ -21,9 +21,17 @@ class Block extends Module {
 class Nested extends Module {
   fc: Linear = new Linear(4, 4)
   block: Block = new Block()
+  readonly #directions: number
 
+  constructor(directions = 1) {
+    super()
+    this.#directions = directions
+  }
+
+  /** The first layer sees some directions of x, the other all. */
   forward(x: Tensor): Tensor {
-    const first = mul(x, tensor([1, 0, 0, 0], [1, 4]))
+    const seen = [0, 1, 2, 3].map(i => (i < this.#directions ? 1 : 0))
+    const first = mul(x, tensor(seen, [1, 4]))
     return add(this.block.forward(x), this.fc.forward(first))
   }
 }
@@ -103,6 +111,69 @@ describe('attachEva', () => {
     expect(a(layer)).toEqual(a(other))
   })
 
+  it('puts nothing on a layer that comes out with rank 0, and says the ranks of the others', async () => {
+    // Two directions for fc, four for block.fc, of which two are looked for.
+    const [model, again] = [new Nested(2), new Nested(2)]
+    const config = { r: 1, loraAlpha: 6, targetModules: ['fc'] }
+    const flat = new Random(2)
+    const x = tensor(
+      Array.from({ length: 256 }, () => flat.normal()),
+      [64, 4],
+    )
+    const before = model.block.fc.forward
+    await attachEva(model, config, [x], { forward, adjustScalingFactors: false })
+    expect(loraLayers(model).map(({ path, layer }) => [path, layer.states()[0].r])).toEqual([
+      ['fc', 2],
+    ])
+    expect(model.block.fc.forward).toBe(before)
+    const files = memoryDirectory()
+    await saveAdapter(model, files)
+    const json = (await readJson(files, 'adapter_config.json')) as Record<string, unknown>
+    expect([json.r, json.rank_pattern, json.alpha_pattern]).toEqual([1, { '^fc': 2 }, {}])
+    await load(again, files)
+    expect(loraLayers(again).map(({ path }) => path)).toEqual(['fc'])
+  })
+
+  it('leaves the targets of a single layer as they were', async () => {
+    const layer = await attachEva(new Linear(5, 4), { r: 2 }, batches(5), { forward })
+    const files = memoryDirectory()
+    await saveAdapter(layer, files)
+    const json = (await readJson(files, 'adapter_config.json')) as Record<string, unknown>
+    expect([json.target_modules, json.rank_pattern, json.alpha_pattern]).toEqual([
+      ['linear'],
+      {},
+      {},
+    ])
+  })
+
+  it('counts the first input of a layer that runs more than once', async () => {
+    const [x] = batches(5)
+    const start = async (again: boolean) => {
+      const layer = await attachEva(new Linear(5, 4), { r: 2 }, [x], {
+        forward: (model, batch) => {
+          model.forward(batch as Tensor)
+          return again && model.forward(mul(batch as Tensor, tensor([0, 0, 0, 0, 1], [1, 5])))
+        },
+      })
+      return layer.states()[0].A.dataSync()
+    }
+    expect(await start(true)).toEqual(await start(false))
+  })
+
+  it('leaves the layers as they were where the model fails', async () => {
+    const model = new Nested()
+    const before = model.fc.forward
+    const failing = () => {
+      throw new Error('stop')
+    }
+    const config = { r: 2, targetModules: ['fc'] }
+    await expect(attachEva(model, config, batches(4), { forward: failing })).rejects.toThrow('stop')
+    expect(model.fc.forward).toBe(before)
+    await expect(attachEva(model, config, batches(4), { forward: () => 0 })).rejects.toThrow(
+      '"block.fc" was not reached by the batch',
+    )
+  })
+
   it('says what is wrong with batches, masks and layers', async () => {
     const start = (options: object, data: unknown[] = batches(5)) =>
       attachEva(new Linear(5, 4), { r: 2 }, data as never, { forward, ...options })
@@ -169,9 +240,29 @@ describe('EVA', () => {
     const q = starts.get('q')!
     const k = starts.get('k')!
     expect([...starts.values()].reduce((sum, { r }) => sum + r, 0)).toBe(4)
+    expect([...starts.values()].every(one => one.singularValues.length === one.r)).toBe(true)
     expect([...k.A]).toEqual([...q.A.slice(0, k.r * 6)])
     expect(starts.get('other')!.r).toBeGreaterThan(0)
     expect(Math.abs(starts.get('other')!.A[3])).toBeGreaterThan(0.9)
+  })
+
+  it('does not take an input for another that begins as it does', () => {
+    const long = inputOf(1, 40, 6)
+    const short = { ...long, data: long.data.slice(0, 60), rows: 10 }
+    const eva = new Eva(
+      new Map([
+        ['a', 2],
+        ['b', 2],
+      ]),
+    )
+    eva.add(
+      new Map([
+        ['a', short],
+        ['b', long],
+      ]),
+    )
+    const starts = eva.result()
+    expect(starts.get('b')!.singularValues[0]).not.toBe(starts.get('a')!.singularValues[0])
   })
 
   it('divides by the root of the singular value to whiten', () => {

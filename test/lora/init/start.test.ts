@@ -16,6 +16,11 @@ import {
 } from 'lowrank/lora'
 import { Conv1D, Conv2d, Embedding } from 'lowrank/nn'
 import { describe, expect, it } from 'vitest'
+import { multiply } from '../../../src/linalg/dense.ts'
+import { mica } from '../../../src/lora/init/mica.ts'
+import { olora } from '../../../src/lora/init/olora.ts'
+import { orthogonal } from '../../../src/lora/init/orthogonal.ts'
+import { fastPissa, pissa } from '../../../src/lora/init/pissa.ts'
 import { scaledError } from '../../support/fixture.ts'
 import { tinyLlama } from '../../support/models.ts'
 
@@ -138,6 +143,60 @@ describe.each(TAKEN)('%s takes its start from the base', init => {
   })
 })
 
+describe('start matrices of a weight', () => {
+  const random = new Random(2)
+  const weight = {
+    data: Float64Array.from({ length: 6 }, () => random.normal()),
+    rows: 2,
+    cols: 3,
+  }
+
+  it.each([
+    ['pissa', () => pissa(weight, 4, 0.5)],
+    ['fast pissa', () => fastPissa(weight, 4, 0.5, 8, new Random(1))],
+    ['olora', () => olora(weight, 4, 0.5)],
+  ])('%s are filled up with zeros where W has fewer directions', (name, make) => {
+    const { A, B } = make()
+    expect([A.length, B.length]).toEqual([12, 8])
+    expect([...A.slice(6), B[2], B[3], B[6], B[7]]).toEqual(new Array(10).fill(0))
+    const scale = name === 'olora' ? 1 : 0.5
+    const product = multiply(B, A, 2, 4, 3).map(value => value * scale)
+    expect(scaledError(product, weight.data)).toBeLessThan(1e-12)
+  })
+
+  it.each([
+    ['pissa', () => pissa(weight, 1, 0), 'has a scaling of 0, expected one above 0'],
+    ['fast pissa', () => fastPissa(weight, 1, -1, 1, new Random(1)), 'has a scaling of -1'],
+    ['olora', () => olora(weight, 1, Number.POSITIVE_INFINITY), 'has a scaling of Infinity'],
+    ['mica', () => mica(weight, 3), 'is [2, 3], which has 2 singular vectors for "mica", got r 3'],
+    ['orthogonal', () => orthogonal(4, 4, 3, new Random(1)), 'has r 3, while "orthogonal"'],
+  ])('%s are refused where they cannot be', (_, make, part) => {
+    expect(make).toThrow(part)
+  })
+
+  it('of pissa_niter_n are found by iteration', () => {
+    const start = (initLoraWeights: string) =>
+      attach(layerOf(9, 8, 1), { r: 2, initLoraWeights })
+        .adapters.get('default')!
+        .A.dataSync()
+    const [exact, once, often] = ['pissa', 'pissa_niter_0', 'pissa_niter_300'].map(start)
+    expect(scaledError(once, exact)).toBeGreaterThan(1e-3)
+    expect(scaledError(often, exact)).toBeLessThan(1e-3)
+  })
+})
+
+it('an embedding starts by "gaussian" as by default: A zero, B drawn', () => {
+  const factors = (initLoraWeights: string | boolean) => {
+    manualSeed(1)
+    const { A, B } = attach(new Embedding(8, 6), { r: 2, initLoraWeights }).states()[0]
+    return [A.dataSync(), B.dataSync()]
+  }
+  const [A, B] = factors('gaussian')
+  expect(A.every(value => value === 0)).toBe(true)
+  expect(B.some(value => value !== 0)).toBe(true)
+  expect(factors(true)).toEqual([A, B])
+})
+
 describe('a start that cannot be', () => {
   it.each([
     [() => new Embedding(8, 6), 'pissa', 'is of the kind embedding, which "pissa" cannot start'],
@@ -149,8 +208,13 @@ describe('a start that cannot be', () => {
   })
 
   it('has no scaling to divide by', () => {
-    const config = { r: 2, loraAlpha: -4, initLoraWeights: 'pissa' }
-    expect(() => attach(new Linear(6, 6), config)).toThrow('has a scaling of -2')
+    for (const [loraAlpha, scaling] of [
+      [-4, -2],
+      [0, 0],
+    ]) {
+      const config = { r: 2, loraAlpha, initLoraWeights: 'pissa' }
+      expect(() => attach(new Linear(6, 6), config)).toThrow(`has a scaling of ${scaling}`)
+    }
   })
 
   it('is listed for every layer before anything is changed', () => {

@@ -20,7 +20,7 @@ import {
 } from './job'
 import { pack_b } from './pack'
 import { pack_a } from './strips'
-import { pair, single, tiles_rows, tiles_strips } from './tile'
+import { pair, single, tiles_ahead, tiles_rows, tiles_strips } from './tile'
 
 // From this width on A is packed into strips, which saves the tile three pointers; a transposed A
 // saves walking down its columns as well.
@@ -29,6 +29,11 @@ const WIDE_TN: i32 = 16
 
 // Up to this depth tiles follow each other along C's rows, above it down its columns.
 const SHALLOW: i32 = 32
+
+// From this many elements on, B in place comes from beyond the second cache level. The first tiles of a
+// panel, so many, then read ahead, unless there are but one or two, which are as slow as memory.
+const FAR: i32 = 1 << 20
+const AHEAD: i32 = 4
 
 /** The size of equal blocks of at most `limit`, a multiple of `unit`, that cover n. */
 function share(n: i32, limit: i32, unit: i32): i32 {
@@ -75,6 +80,32 @@ function two_rows(
   }
 }
 
+/**
+ * `count` tiles down a panel, of which the first touch the panel after it at `next`, each its share of the
+ * cache lines: memory is read while tiles compute, instead of between them. All tiles would lose 8 % by it.
+ */
+function tiles_far(
+  job: Job,
+  next: usize,
+  count: i32,
+  a: usize,
+  b: usize,
+  c: usize,
+  raw: usize,
+): void {
+  const touching = min(count, AHEAD)
+  job.ahead = next
+  job.aheadStep = 32 / <usize>touching
+  tiles_ahead(job, touching, a, b, c, raw)
+  if (touching < count) {
+    const done = <usize>touching
+    a += done * job.aTile
+    c += done * job.cTile
+    raw += done * job.rawTile
+    tiles_strips(job, count - touching, a, b, c, raw)
+  }
+}
+
 /** `count` tiles of four rows against f32 panels; A goes on `aTile` bytes from tile to tile. */
 function many_rows(
   job: Job,
@@ -94,8 +125,11 @@ function many_rows(
   job.cTile = along ? 32 : cTile
   job.rawTile = along ? 32 : 4 * RAW_STEP
   const inner = along ? panels : count
+  const far = job.far && strips && !along && count > 2
   for (let i = along ? count : panels; i > 0; i--) {
-    if (strips) {
+    if (far) {
+      tiles_far(job, i > 1 ? b + job.bNext : b, inner, a, b, c, raw)
+    } else if (strips) {
       tiles_strips(job, inner, a, b, c, raw)
     } else {
       tiles_rows(job, inner, a, b, c, raw)
@@ -256,7 +290,9 @@ export function multiply(job: Job, M: i32, N: i32, K: i32): void {
   for (let m = 0; m < M; m += mSize) {
     const rows = min(mSize, M - m)
     // A panel of B in place is read in one go as long as the strips of A fit into scratch.
-    const deep = reads_in_place(job, rows, 8) ? max(DEPTH, (PACKED_A / rows) & ~31) : DEPTH
+    const inPlace = reads_in_place(job, rows, 8)
+    const deep = inPlace ? max(DEPTH, (PACKED_A / rows) & ~31) : DEPTH
+    job.far = inPlace && K * N >= FAR
     const kSize = share(K, deep, 8)
     const nSize = K <= kSize ? N : COLUMNS
     for (let n = 0, width = 0; n < N; n += width) {

@@ -74,6 +74,12 @@ export class Job {
   bTile: usize
   cTile: usize
   rawTile: usize
+
+  /** B is read in place and from beyond the caches. */
+  far: bool
+  /** What tiles that read ahead touch first, and bytes from one k to the next. */
+  ahead: usize
+  aheadStep: usize
 }
 
 /** The first of the zeros that sums start from. */

@@ -3,6 +3,7 @@
 // matrix), A by one splat per row and k.
 //   tiles   4 rows by one panel: 8 accumulators, 2 vectors of B, 4 splats and 1 product are
 //           the 15 registers that engines leave to us on x64
+//           (`ahead`: the same, touching the memory of the next panel)
 //   pair    2 rows by two panels, single: 1 row by four, so that enough additions overlap
 // Within a step rows go from the last to the first, but results are stored from the first to the
 // last: V8 11 orders additions against loads by the order in which their results are used, and with
@@ -99,10 +100,22 @@ function finish_tile(
 
 /**
  * `count` tiles of four rows; with `strips` A comes as [K][4] (or as four columns of a row-major
- * matrix), otherwise in rows.
+ * matrix), otherwise in rows. With `ahead` memory that is needed later is touched on the way: there is no
+ * instruction to prefetch, and a load whose value nobody wants waits for nothing.
  */
 @inline
-function tiles(strips: bool, job: Job, count: i32, a: usize, b: usize, c: usize, raw: usize): void {
+function tiles(
+  strips: bool,
+  ahead: bool,
+  job: Job,
+  count: i32,
+  a: usize,
+  b: usize,
+  c: usize,
+  raw: usize,
+): void {
+  let next = job.ahead
+  const aheadStep = job.aheadStep
   for (let tile = 0; tile < count; tile++) {
     const resume = job.flags & RESUME
     const fromRow = resume ? RAW_STEP : 0
@@ -142,6 +155,10 @@ function tiles(strips: bool, job: Job, count: i32, a: usize, b: usize, c: usize,
       c00 = multiply_add(c00, x, b0)
       c01 = multiply_add(c01, x, b1)
       panel += bStep
+      if (ahead) {
+        load<i32>(next)
+        next += aheadStep
+      }
       row0 += strips ? aStep : 4
       row1 += 4
       row2 += 4
@@ -159,11 +176,15 @@ function tiles(strips: bool, job: Job, count: i32, a: usize, b: usize, c: usize,
 // with a chosen operand, and the literal is lost.
 
 export function tiles_rows(job: Job, count: i32, a: usize, b: usize, c: usize, raw: usize): void {
-  tiles(false, job, count, a, b, c, raw)
+  tiles(false, false, job, count, a, b, c, raw)
 }
 
 export function tiles_strips(job: Job, count: i32, a: usize, b: usize, c: usize, raw: usize): void {
-  tiles(true, job, count, a, b, c, raw)
+  tiles(true, false, job, count, a, b, c, raw)
+}
+
+export function tiles_ahead(job: Job, count: i32, a: usize, b: usize, c: usize, raw: usize): void {
+  tiles(true, true, job, count, a, b, c, raw)
 }
 
 /** One row against `panels` panels of T, four at a time. */

@@ -276,6 +276,23 @@ describe.each(variants)('matmul_%s equals the loop bit for bit', variant => {
   })
 })
 
+describe('a matrix in panels from beyond the caches, read ahead', () => {
+  const far: [number, number, number][] = [
+    [8, 1024, 1024],
+    [11, 1025, 1023],
+    [12, 1030, 1024],
+    [13, 8190, 129],
+    [35, 1024, 1029],
+    [100, 1101, 1000],
+  ]
+
+  test.each(far)('%i × %i × %i', (M, N, K) => {
+    const product = { ...plain, variant: 'nt', M, N, K, format: PANELS, alpha: 1.5 } as const
+    expect(differences(product)).toEqual([])
+    expect(differences({ ...product, accumulate: 1, offset: 3 }, 'b')).toEqual([])
+  })
+})
+
 describe('the bits of a row do not depend on the batch', () => {
   const sizes = {
     M: fc.integer({ min: 1, max: 70 }),

@@ -6,15 +6,8 @@
 // one place: by query (attention_backward.ts), by key, by element of the mask.
 
 import { attention_backward } from './attention_backward.ts'
-import {
-  eachElement,
-  isAligned,
-  LANES,
-  operands,
-  RESULT,
-  SETTINGS,
-  scores,
-} from './attention_text.ts'
+import { PARTS, sumsOf, writtenSize } from './attention_sums.ts'
+import { isAligned, LANES, operands, RESULT, SETTINGS, scores } from './attention_text.ts'
 import type { KernelSources } from './machine.ts'
 import { LOG } from './math.ts'
 import type { Program } from './program.ts'
@@ -22,8 +15,12 @@ import { GROUP_MAX, GROUP_SUM } from './reduction.ts'
 
 const programs: Map<string, Program> = new Map()
 
-/** The program for values of `Dv` elements, which decide how many of them a lane keeps. */
+/** The program for values of `Dv` elements, which decide what a lane keeps of them. */
 function forwardProgram(Dv: number, aligned: boolean): Program {
+  const mixed = sumsOf(
+    { name: 'mixed', operand: 'values', factors: 'weights', size: Dv, length: 'p.Dv' },
+    aligned,
+  )
   return {
     parameters: `${operands(aligned)} ${RESULT} lse:[f32]! ${SETTINGS}`,
     groups: ({ B, H, Tq }) => B * H * Tq,
@@ -34,6 +31,7 @@ function forwardProgram(Dv: number, aligned: boolean): Program {
       ...GROUP_MAX,
       ...GROUP_SUM,
       'var<workgroup> weights: array<f32, SIZE>;',
+      PARTS,
     ],
     code: /* wgsl */ `
   let t = group % p.Tq;
@@ -42,7 +40,7 @@ function forwardProgram(Dv: number, aligned: boolean): Program {
   let end = end_of_keys(t);
   var largest = -infinity();
   var total = 0.0;
-  ${eachElement(Dv, e => `var sum${e} = 0.0;`)}
+  ${mixed.declared}
   for (var start = first_key(t); start < end; start += SIZE) {
     let j = start + lane;
     var score = -infinity();
@@ -55,20 +53,14 @@ function forwardProgram(Dv: number, aligned: boolean): Program {
     let rescale = select(exponential(largest - top), 0.0, hidden);
     total = total * rescale + sum;
     largest = top;
-    ${eachElement(Dv, e => `sum${e} *= rescale;`)}
-    for (var i = 0u; i < min(SIZE, end - start); i++) {
-      let at = value_at(b, h / p.group, start + i);
-      ${eachElement(Dv, (e, place) => `sum${e} += weights[i] * one_of_values(at + ${place});`)}
-    }
+    ${mixed.multiplied('rescale')}
+    let count = min(SIZE, end - start);
+    ${mixed.added('count', 'value_at(b, h / p.group, start + i)')}
     workgroupBarrier();
   }
   let none = largest < -3.4028234663852886e38;
   let to = p.yOffset + b * p.yBatch + h * p.yHead + t * p.yRow;
-  ${eachElement(
-    Dv,
-    (e, place) =>
-      `if (${place} < p.Dv) { result[to + ${place}] = select(sum${e} / total, 0.0, none); }`,
-  )}
+  ${mixed.stored((place, sum) => `result[to + ${place}] = select(${sum} / total, 0.0, none);`)}
   if (lane == 0u) { lse[group] = select(largest + logarithm(total), infinity(), none); }`,
   }
 }
@@ -79,13 +71,13 @@ const [MASKS, D, DV] = [15, 32, 33]
 export const attentionKernels: KernelSources = {
   attention: machine => {
     return (...parameters) => {
-      const kept = Math.ceil((parameters[DV] as number) / LANES) * LANES
       const aligned = isAligned(
         parameters.slice(0, MASKS),
         [D, DV].map(at => parameters[at] as number),
       )
-      const key = `${kept},${aligned}`
-      const program = programs.get(key) ?? forwardProgram(kept, aligned)
+      const size = writtenSize(parameters[DV] as number, aligned)
+      const key = `${size},${aligned}`
+      const program = programs.get(key) ?? forwardProgram(size, aligned)
       programs.set(key, program)
       machine.program(program)(...parameters)
     }

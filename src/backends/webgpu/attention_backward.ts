@@ -1,15 +1,8 @@
 // The passes of attention's gradient. Each computes scores and weights again; the first leaves for every
 // query its lse and Σ p·dp / Σ p in `statistics` for the others.
 
-import {
-  eachElement,
-  gradients,
-  isAligned,
-  LANES,
-  operands,
-  SETTINGS,
-  upstream,
-} from './attention_text.ts'
+import { PARTS, type Summed, sumsOf, writtenSize } from './attention_sums.ts'
+import { gradients, isAligned, LANES, operands, SETTINGS, upstream } from './attention_text.ts'
 import type { KernelSource } from './machine.ts'
 import type { Block } from './pool.ts'
 import type { Argument, Program } from './program.ts'
@@ -18,12 +11,17 @@ import { GROUP_SUM } from './reduction.ts'
 const BLOCKS: readonly string[] = [
   'var<workgroup> weights: array<f32, SIZE>;',
   'var<workgroup> slopes: array<f32, SIZE>;',
+  PARTS,
 ]
 
 const inputs = (aligned: boolean): string => `${upstream(aligned)} ${operands(aligned)}`
 
 /** dq, one workgroup a query, the lanes sharing blocks of keys and then the elements of dq. */
 function queriesProgram(D: number, aligned: boolean): Program {
+  const sum = sumsOf(
+    { name: 'gradient', operand: 'keys', factors: 'slopes', size: D, length: 'p.D' },
+    aligned,
+  )
   return {
     parameters: `${inputs(aligned)} lse:[f32] dq:[f32]! needsQ:u32 statistics:[f32]! ${SETTINGS}`,
     groups: ({ B, H, Tq }) => B * H * Tq,
@@ -36,9 +34,11 @@ function queriesProgram(D: number, aligned: boolean): Program {
   let first = first_key(t);
   let end = end_of_keys(t);
   let level = lse[group];
-  var along = 0.0;
-  var sum = 0.0;
-  for (var j = first + lane; j < end; j += SIZE) {
+  var own = Pair(0.0, 0.0, 0.0);
+  if (first + lane < end) { own = pair_of(b, h, t, first + lane, level); }
+  var along = own.weight * own.dp;
+  var sum = own.weight;
+  for (var j = first + lane + SIZE; j < end; j += SIZE) {
     let pair = pair_of(b, h, t, j, level);
     along += pair.weight * pair.dp;
     sum += pair.weight;
@@ -51,29 +51,33 @@ function queriesProgram(D: number, aligned: boolean): Program {
     statistics[2u * group + 1u] = shift;
   }
   if (p.needsQ == 0u) { return; }
-  ${eachElement(D, e => `var sum${e} = 0.0;`)}
+  ${sum.declared}
   for (var start = first; start < end; start += SIZE) {
     let j = start + lane;
     var slope = 0.0;
     if (j < end) {
-      let pair = pair_of(b, h, t, j, level);
+      var pair = own;
+      if (start > first) { pair = pair_of(b, h, t, j, level); }
       slope = p.scale * pair.weight * (pair.dp - shift) * pair.slope;
     }
     slopes[lane] = slope;
     workgroupBarrier();
-    for (var i = 0u; i < min(SIZE, end - start); i++) {
-      let at = key_at(b, h / p.group, start + i);
-      ${eachElement(D, (e, place) => `sum${e} += slopes[i] * one_of_keys(at + ${place});`)}
-    }
+    let count = min(SIZE, end - start);
+    ${sum.added('count', 'key_at(b, h / p.group, start + i)')}
     workgroupBarrier();
   }
   let to = query_at(b, h, t);
-  ${eachElement(D, (e, place) => `if (${place} < p.D) { dq[to + ${place}] = sum${e}; }`)}`,
+  ${sum.stored((place, value) => `dq[to + ${place}] = ${value};`)}`,
   }
 }
 
 /** dk and dv, one workgroup a key: the lanes share blocks of the queries that may see it. */
 function keysProgram(D: number, Dv: number, aligned: boolean): Program {
+  const summed: readonly Summed[] = [
+    { name: 'key_sum', operand: 'queries', factors: 'slopes', size: D, length: 'p.D' },
+    { name: 'value_sum', operand: 'upstream', factors: 'weights', size: Dv, length: 'p.Dv' },
+  ]
+  const [dk, dv] = summed.map(one => sumsOf(one, aligned))
   return {
     parameters: `${inputs(aligned)} statistics:[f32] dk:[f32]! needsK:u32 dv:[f32]! needsV:u32 ${SETTINGS}`,
     groups: ({ B, H, group, Tk }) => B * (H / group) * Tk,
@@ -83,8 +87,8 @@ function keysProgram(D: number, Dv: number, aligned: boolean): Program {
   let j = group % p.Tk;
   let shared_head = group / p.Tk % (p.H / p.group);
   let b = group / p.Tk / (p.H / p.group);
-  ${eachElement(D, e => `var key_sum${e} = 0.0;`)}
-  ${eachElement(Dv, e => `var value_sum${e} = 0.0;`)}
+  ${dk.declared}
+  ${dv.declared}
   let begin = select(0u, j - min(j, p.queryOffset), p.causal == 1u);
   for (var h = shared_head * p.group; h < (shared_head + 1u) * p.group; h++) {
     for (var start = begin; start < p.Tq; start += SIZE) {
@@ -100,25 +104,19 @@ function keysProgram(D: number, Dv: number, aligned: boolean): Program {
       weights[lane] = weight;
       slopes[lane] = slope;
       workgroupBarrier();
-      for (var i = 0u; i < min(SIZE, p.Tq - start); i++) {
-        let from_query = query_at(b, h, start + i);
-        let from_upstream = upstream_at(b, h, start + i);
-        ${eachElement(D, (e, place) => `key_sum${e} += slopes[i] * one_of_queries(from_query + ${place});`)}
-        ${eachElement(
-          Dv,
-          (e, place) => `value_sum${e} += weights[i] * one_of_upstream(from_upstream + ${place});`,
-        )}
-      }
+      let count = min(SIZE, p.Tq - start);
+      if (p.needsK == 1u) { ${dk.added('count', 'query_at(b, h, start + i)')} }
+      if (p.needsV == 1u) { ${dv.added('count', 'upstream_at(b, h, start + i)')} }
       workgroupBarrier();
     }
   }
   if (p.needsK == 1u) {
     let to = key_at(b, shared_head, j);
-    ${eachElement(D, (e, place) => `if (${place} < p.D) { dk[to + ${place}] += key_sum${e}; }`)}
+    ${dk.stored((place, value) => `dk[to + ${place}] += ${value};`)}
   }
   if (p.needsV == 1u) {
     let to = value_at(b, shared_head, j);
-    ${eachElement(Dv, (e, place) => `if (${place} < p.Dv) { dv[to + ${place}] += value_sum${e}; }`)}
+    ${dv.stored((place, value) => `dv[to + ${place}] += ${value};`)}
   }`,
   }
 }
@@ -158,15 +156,12 @@ const maskProgram: Program = {
 const programs: Map<string, readonly [Program, Program]> = new Map()
 
 function programsFor(
-  [D, Dv]: readonly number[],
+  sizes: readonly number[],
   aligned: boolean,
 ): readonly [queries: Program, keys: Program] {
-  const sizes = [D, Dv].map(size => Math.ceil(size / LANES) * LANES)
-  const key = `${sizes},${aligned}`
-  const made = programs.get(key) ?? [
-    queriesProgram(sizes[0], aligned),
-    keysProgram(sizes[0], sizes[1], aligned),
-  ]
+  const [D, Dv] = sizes.map(size => writtenSize(size, aligned))
+  const key = [D, Dv, aligned].join()
+  const made = programs.get(key) ?? [queriesProgram(D, aligned), keysProgram(D, Dv, aligned)]
   programs.set(key, made)
   return made
 }

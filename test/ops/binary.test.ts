@@ -10,15 +10,16 @@ import { OpContext } from '../../src/core/op.ts'
 import { scoped } from '../../src/core/scope.ts'
 import { backward, step } from '../../src/core/tape.ts'
 import { type Tensor, tensor } from '../../src/core/tensor.ts'
-import { add } from '../../src/ops/add.ts'
-import type { Operand } from '../../src/ops/binary.ts'
+import { add, addOp } from '../../src/ops/add.ts'
+import type { BinaryOp, Operand } from '../../src/ops/binary.ts'
 import { broadcast } from '../../src/ops/broadcast.ts'
-import { div } from '../../src/ops/div.ts'
+import { div, divOp } from '../../src/ops/div.ts'
 import { maximum } from '../../src/ops/maximum.ts'
 import { minimum } from '../../src/ops/minimum.ts'
-import { mul } from '../../src/ops/mul.ts'
+import { mul, mulOp } from '../../src/ops/mul.ts'
 import { pow } from '../../src/ops/pow.ts'
 import { sub } from '../../src/ops/sub.ts'
+import type { SumKernels } from '../../src/ops/sum.ts'
 import { backends } from '../support/backends.ts'
 import { checkOp } from '../support/op.ts'
 
@@ -108,8 +109,10 @@ describe.each(ops)('$name', ({ name, fn, formula, low }) => {
   })
 
   it('takes a number on either side', () => {
-    checkOp({ name, fn: x => fn(x, 1.5), inputs: [{ shape: [2, 3], low, high: 2 }] })
-    checkOp({ name, fn: x => fn(1.5, x), inputs: [{ shape: [2, 3], low, high: 2 }] })
+    const data = [0.5, 0.75, 1, 1.25, 1.75, 2]
+    const inputs = [{ shape: [2, 3], data }]
+    checkOp({ name, fn: x => fn(x, 1.5), inputs, want: data.map(x => formula(x, 1.5)) })
+    checkOp({ name, fn: x => fn(1.5, x), inputs, want: data.map(x => formula(1.5, x)) })
   })
 
   it('takes one tensor twice', () => {
@@ -279,5 +282,28 @@ describe('the walk over broadcast operands', () => {
   it('is a call for each index of the axes beyond two', () => {
     expect(callsFor([2, 1, 3, 1], [5, 1, 4], [2, 5, 3, 4])).toHaveLength(10)
     expect(callsFor([2, 0], [1], [2, 0])).toEqual([])
+  })
+})
+
+describe('what is kept for backward', () => {
+  it.each([
+    { op: addOp, trained: [true, true], keeps: [false, false] },
+    { op: mulOp, trained: [true, true], keeps: [true, true] },
+    { op: mulOp, trained: [true, false], keeps: [false, true] },
+    { op: mulOp, trained: [false, true], keeps: [true, false] },
+    { op: mulOp, trained: [false, false], keeps: [false, false] },
+    { op: divOp, trained: [true, false], keeps: [false, true] },
+    { op: divOp, trained: [false, true], keeps: [true, true] },
+  ])('is what $op.definition.name of $trained reads: $keeps', ({ op, trained, keeps }) => {
+    const kept = withBackend(reference(), () =>
+      scoped(() => {
+        const [a, b] = [tensor([1, 2], [2]), tensor([3, 4], [2])]
+        const { definition } = op as BinaryOp<SumKernels>
+        const context = new OpContext(currentBackend(), definition, trained)
+        const { saved } = definition.forward(context, [a, b], {})
+        return [saved.a === a, saved.b === b]
+      }),
+    )
+    expect(kept).toEqual(keeps)
   })
 })

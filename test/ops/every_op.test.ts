@@ -129,7 +129,18 @@ describe('an input that is not trained', () => {
 
   const trainable = (sample: Sample): number[] =>
     sample.inputs.flatMap((input, i) => (isDifferentiated(input) ? [i] : []))
-  const several = SAMPLES.filter(sample => trainable(sample).length > 1)
+  const masked: Sample = {
+    op: 'scaledDotProductAttention',
+    variant: 'with a mask that is trained',
+    inputs: [
+      [1, 3, 2, 4],
+      [1, 5, 2, 4],
+      [1, 5, 2, 4],
+      [2, 3, 5],
+    ].map(shape => ({ shape })),
+    call: (q, k, v, mask) => ops.scaledDotProductAttention(q, k, v, { mask }),
+  }
+  const several = [...SAMPLES, masked].filter(sample => trainable(sample).length > 1)
 
   it.each(named(several))('of %s costs no gradient, and changes no other', (_, sample) => {
     const unasked: string[] = []

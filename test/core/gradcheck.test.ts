@@ -7,6 +7,7 @@ import { withBackend } from '../../src/core/backend.ts'
 import { type GradcheckOptions, gradcheck } from '../../src/core/gradcheck.ts'
 import { defineOp, type Op } from '../../src/core/op.ts'
 import { type Tensor, tensor } from '../../src/core/tensor.ts'
+import { embedding } from '../../src/ops/embedding.ts'
 import { exp } from '../../src/ops/exp.ts'
 import { mul } from '../../src/ops/mul.ts'
 
@@ -90,6 +91,32 @@ describe('gradcheck', () => {
     expect(check((a, b) => mul(a, b), { wrt: [1] }).checked).toBe(1)
     const empty = withBackend(reference(), () => gradcheck(exp, [tensor([], [0])]))
     expect(empty).toEqual({ ok: true, checked: 0, worst: undefined, inputs: [] })
+  })
+
+  it('compares large gradients by their size', () => {
+    expect(check(squareWith(5e-4, 3)).ok).toBe(true)
+    expect(check(squareWith(5e-4, 3), { rtol: 1e-4, atol: 1e-6 }).ok).toBe(false)
+  })
+
+  it('takes its defaults for options that are undefined', () => {
+    const options = { eps: undefined, rtol: undefined, method: undefined, wrt: undefined }
+    expect(check(squareWith(0.01, 2), options)).toEqual(check(squareWith(0.01, 2)))
+  })
+
+  it('extrapolates only where it is told to', () => {
+    const cube = (a: Tensor): Tensor => mul(mul(a, a), a)
+    expect(check(cube, { eps: 0.1 }).ok).toBe(false)
+    expect(check(cube, { eps: 0.1, method: 'richardson' }).ok).toBe(true)
+  })
+
+  it('needs no backend but that of its inputs, and leaves integers alone', () => {
+    const options = { backend: reference() }
+    const table = tensor([1, 2, 3, 4], [2, 2], options)
+    const rows = tensor([1, 0, 1], [3], { dtype: 'int32', ...options })
+    expect(gradcheck((t, i) => embedding(i, t), [table, rows])).toMatchObject({
+      ok: true,
+      checked: 4,
+    })
   })
 
   it('refuses float32', () => {

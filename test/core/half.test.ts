@@ -47,6 +47,14 @@ describe.each(kinds)('$name', ({ widen, narrow, infinity }) => {
     expect(wrong).toEqual([])
   })
 
+  it('keeps NaN what it is, whatever its bits', () => {
+    const payloads = Float32Array.from({ length: 3 })
+    new Uint32Array(payloads.buffer).set([0x7fffffff, 0xffffffff, 0x7f800001])
+    for (const value of payloads) {
+      expect(widen(narrow(value))).toBeNaN()
+    }
+  })
+
   it('overflows to infinity and keeps zeros apart', () => {
     expect(narrow(3.4e38)).toBe(infinity)
     expect(narrow(Number.NEGATIVE_INFINITY)).toBe(infinity | 0x8000)

@@ -165,4 +165,12 @@ describe('Random', () => {
       expect(Math.abs(count - 10_000)).toBeLessThan(5.2 * Math.sqrt(10_000 * (5 / 6)))
     })
   })
+
+  it('shuffles into every order', () => {
+    const orders = new Set<string>()
+    for (let seed = 0; seed < 200; seed++) {
+      orders.add(new Random(seed, 'orders').shuffle(['a', 'b', 'c']).join(''))
+    }
+    expect([...orders].sort()).toEqual(['abc', 'acb', 'bac', 'bca', 'cab', 'cba'])
+  })
 })

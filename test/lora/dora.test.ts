@@ -2,20 +2,26 @@
 // often it was computed before.
 
 import {
+  dropout,
   Linear,
   manualSeed,
   mseLoss,
   Parameter,
   Random,
   SGD,
+  step,
   type Tensor,
   tensor,
   trainStep,
+  withBackend,
 } from 'lowrank'
 import { memoryDirectory } from 'lowrank/io'
 import { attach, type LoraModule, load, mergedLayer, saveAdapter, setAdapter } from 'lowrank/lora'
+import { Conv2d } from 'lowrank/nn'
+import { reference } from 'lowrank/reference'
 import { describe, expect, it } from 'vitest'
 import { setBackend } from '../../src/core/backend.ts'
+import { withDraws } from '../../src/core/random_state.ts'
 import { backends } from '../support/backends.ts'
 
 const [I, O, R] = [24, 4, 4]
@@ -136,5 +142,94 @@ describe('the norm of DoRA after training', () => {
     const after = valuesOf(layer)
     layer.base.weight.replace(layer.base.weight.dataSync())
     expect(after).toEqual(valuesOf(layer))
+  })
+})
+
+describe('DoRA over a base without the start of its adapter', () => {
+  type Rows = readonly (readonly number[])[]
+  const rowsOf = ({
+    shape: [rows, cols],
+    ...x
+  }: {
+    shape: readonly number[]
+    data: ArrayLike<number>
+  }): Rows =>
+    Array.from({ length: rows }, (_, i) => Array.from(x.data).slice(i * cols, (i + 1) * cols))
+  const matrix = (x: Tensor): Rows => rowsOf({ shape: x.shape, data: x.dataSync() })
+  /** a [M, K] · b [K, N]. */
+  const product = (a: Rows, b: Rows): Rows =>
+    a.map(row => b[0].map((_, n) => row.reduce((sum, value, k) => sum + value * b[k][n], 0)))
+  const plus = (a: Rows, b: Rows, factor: number): Rows =>
+    a.map((row, i) => row.map((value, j) => value + factor * b[i][j]))
+  const transposed = (a: Rows): Rows => a[0].map((_, n) => a.map(row => row[n]))
+
+  it.each([true, 'pissa', 'olora'])('thins the input as PEFT does: %s', initLoraWeights => {
+    withBackend(reference(), () => {
+      manualSeed(3)
+      const config = { r: 2, loraAlpha: 5, loraDropout: 0.4, useDora: true, initLoraWeights }
+      const layer = attach(new Linear(I, O), config)
+      const state = layer.states()[0]
+      const magnitude = state.extra?.lora_magnitude_vector as Parameter
+      const fresh = matrix(layer.base.weight).map(row => Math.hypot(...row))
+      magnitude.dataSync().forEach((value, i) => {
+        expect(value).toBeCloseTo(fresh[i], 5)
+      })
+      state.B.replace(state.B.dataSync().map((value, i) => value + ((i % 3) - 1) / 4))
+      magnitude.replace(magnitude.dataSync().map((value, i) => value * (1 + i / 4)))
+      const x = tensor(draw('x', 2 * I), [2, I])
+      const drawn = { seed: 4, stream: 9 }
+      const thin = matrix(step(() => withDraws(drawn, () => dropout(x, 0.4))))
+      const delta = (A: Tensor, B: Tensor) => product(matrix(B), matrix(A))
+      const base = state.start
+        ? plus(matrix(layer.base.weight), delta(state.start.A, state.start.B), -state.scaling)
+        : matrix(layer.base.weight)
+      const whole = plus(base, delta(state.A, state.B), state.scaling)
+      const m = Array.from(magnitude.dataSync(), (value, o) => value / Math.hypot(...whole[o]))
+      const plain = product(matrix(x), transposed(base))
+      const part = product(thin, transposed(base))
+      const full = product(thin, transposed(whole))
+      const bias = layer.base.bias?.dataSync() ?? []
+      const got = matrix(step(() => withDraws(drawn, () => layer.forward(x))))
+      got.forEach((row, i) => {
+        row.forEach((value, o) => {
+          const want = plain[i][o] + bias[o] + m[o] * full[i][o] - part[i][o]
+          // float32 factors in sums of 24 products.
+          expect(value).toBeCloseTo(want, 5)
+        })
+      })
+      const merged = mergedLayer(layer).forward(x).dataSync()
+      layer
+        .forward(x)
+        .dataSync()
+        .forEach((value, i) => {
+          expect(value).toBeCloseTo(merged[i], 5)
+        })
+    })
+  })
+
+  it('is refused for a convolution in groups', () => {
+    const grouped = new Conv2d(4, 4, 1, { groups: 2 })
+    const make = () => attach(grouped, { r: 2, useDora: true })
+    expect(make).toThrow('is a convolution in groups, whose weight does not hold B·A')
+  })
+
+  it('looks again at what is written anew', () => {
+    const layer = attach(new Linear(I, O), { r: R, useDora: true, initLoraWeights: false })
+    layer.freeze()
+    const x = tensor(draw('x', I), [1, I])
+    const y = () => [...layer.forward(x).dataSync()]
+    const first = y()
+    expect(y()).toEqual(first)
+    const { A, B } = layer.states()[0]
+    for (const parameter of [A, B, layer.base.weight]) {
+      const before = y()
+      parameter.replace(parameter.dataSync().map((value, i) => value * (1 + (i % 5) / 4)))
+      const after = y()
+      expect(after).not.toEqual(before)
+      const merged = mergedLayer(layer).forward(x).dataSync()
+      after.forEach((value, i) => {
+        expect(value).toBeCloseTo(merged[i], 3)
+      })
+    }
   })
 })

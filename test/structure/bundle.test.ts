@@ -84,6 +84,11 @@ describe('a bundle of matmul alone', () => {
     expect(strangers).toEqual([])
   })
 
+  it('holds no threads', () => {
+    expect(modulesOf(chunk).filter(id => id.includes('/threads/'))).toEqual([])
+    expect(chunk.code).not.toMatch(/SharedArrayBuffer|Atomics/)
+  })
+
   it('holds one binary', () => {
     const binaries = modulesOf(chunk).filter(id => id.includes('/binaries/'))
     expect(binaries).toEqual(['backends/wasm/binaries/core.ts'])

@@ -306,6 +306,7 @@ const rows: Readonly<Record<string, () => void>> = {
     run([...ROWS, ...ROWS], ([x, t]) => mseLoss(x, t))
     run([...ROWS, ...ROWS], ([x, t]) => mseLoss(x, t, { reduction: 'none' }))
   },
+  'a bias': () => run([[401, 9], [203, 9], [203]], ([x, w, b]) => linear(x, w, b)),
   'a tensor used twice': () => run(ROWS, ([x]) => mul(x, x)),
   AdamW: optimizing(parameters => new AdamW(parameters, { lr: 0.1 })),
   'AdamW with amsgrad': optimizing(parameters => new AdamW(parameters, { lr: 0.1, amsgrad: true })),

@@ -144,7 +144,7 @@ describe.runIf(hasDawn())('webgpu', () => {
     const { gpu } = await countedGpu()
     const backend = await webgpu({ gpu })
     const y = withBackend(backend, () => linear(tensor([1, 2], [1, 2]), tensor([3, 4], [1, 2])))
-    expect(() => y.dataSync()).toThrow('webgpu cannot be read without waiting (use await data())')
+    expect(() => y.dataSync()).toThrow('webgpu cannot be read without waiting (use await data();')
     expect(await y.data()).toEqual(new Float32Array([11]))
   })
 

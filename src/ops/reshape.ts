@@ -27,7 +27,7 @@ export const reshapeOp: Op<
 /** Replaces one size of -1 by what is left over. */
 function inferred(shape: Shape, count: number): Shape {
   const known = countOf(shape.filter(size => size !== -1))
-  return shape.map(size => (size === -1 && known > 0 ? count / known : size))
+  return shape.map(size => (size === -1 ? count / known : size))
 }
 
 /**

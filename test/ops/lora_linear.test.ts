@@ -9,12 +9,14 @@ import { OpContext } from '../../src/core/op.ts'
 import { Parameter } from '../../src/core/parameter.ts'
 import { Random } from '../../src/core/rng.ts'
 import { scoped } from '../../src/core/scope.ts'
+import { backward, step } from '../../src/core/tape.ts'
 import { add } from '../../src/ops/add.ts'
 import { linear } from '../../src/ops/linear.ts'
 import { loraLinearOp, type RowRange } from '../../src/ops/lora_linear.ts'
 import { mul } from '../../src/ops/mul.ts'
 import { transpose } from '../../src/ops/transpose.ts'
 import { backends } from '../support/backends.ts'
+import { boundedReference } from '../support/bounded.ts'
 import { checkOp } from '../support/op.ts'
 
 const zeros = (shape: Shape) =>
@@ -127,6 +129,45 @@ describe('loraLinear', () => {
       expect(y.dataSync()).toEqual(want)
     },
   )
+
+  it('gives factors that no entry uses a gradient of 0, and keeps no row of theirs', () => {
+    const backend = boundedReference()
+    withBackend(backend, () => {
+      const [A, B, bias] = [[R, I], [O, R], [O]].map(shape =>
+        tensor(draws(...shape).data, shape, { requiresGrad: true }),
+      )
+      const x = tensor(draws(3, I).data, [3, I])
+      const update = { A, B, bias, scale: 2, rows: [] }
+      step(() => backward(loraLinear(x, undefined, undefined, [update]), zeros([3, O])))
+      for (const { grad } of [A, B, bias]) {
+        expect(new Set(grad?.dataSync())).toEqual(new Set([0]))
+      }
+      const rows = scoped(() => {
+        const context = new OpContext(backend, loraLinearOp.definition, [])
+        const inputs = [x, undefined, undefined, A, B, undefined]
+        const updates = [
+          [],
+          [[1, 3]],
+          [
+            [2, 3],
+            [0, 1],
+          ],
+        ].map(rows => ({ scale: 2, rows }))
+        const used = updates.map(
+          update =>
+            loraLinearOp.definition.forward(context, inputs, {
+              updates: [update as { scale: number; rows: RowRange[] }],
+            }).saved.updates[0].u.shape,
+        )
+        return used
+      })
+      expect(rows).toEqual([
+        [0, R],
+        [2, R],
+        [2, R],
+      ])
+    })
+  })
 
   it.each([
     { trained: 'A', needs: [false, false, false, true, false, false], keeps: true },

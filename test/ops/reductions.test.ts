@@ -215,6 +215,25 @@ describe.each(backends)('on $name', ({ make }) => {
     })
   })
 
+  it.each([
+    { shape: [2, 4096, 2], dim: [1] },
+    { shape: [2, 64, 64, 2], dim: [1, 2] },
+    { shape: [64, 1, 256], dim: [0, 2] },
+    { shape: [16384], dim: [0] },
+  ])('a sum over axes $dim of $shape, which are neighbours, copies nothing', ({ shape, dim }) => {
+    const backend = make()
+    withBackend(backend, () => {
+      const x = tensor(new Float32Array(16384).fill(1), shape)
+      const run = () => step(() => sum(x, { dim }))
+      run()
+      backend.resetPeak()
+      const before = backend.memory().used
+      run()
+      // The upload of x, and sums.
+      expect(backend.memory().peak - before).toBeLessThan((1.5 * 16384 * backend.precision) / 8)
+    })
+  })
+
   it('a sum over axes in turn is the sum over all of them', () => {
     fc.assert(
       fc.property(

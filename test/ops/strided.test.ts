@@ -3,11 +3,14 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { withBackend } from '../../src/core/backend.ts'
+import { step } from '../../src/core/tape.ts'
 import { type Tensor, tensor } from '../../src/core/tensor.ts'
+import { add } from '../../src/ops/add.ts'
 import { cat } from '../../src/ops/cat.ts'
 import { expand } from '../../src/ops/expand.ts'
 import { permute } from '../../src/ops/permute.ts'
 import { slice } from '../../src/ops/slice.ts'
+import { copyView, whole } from '../../src/ops/strided.ts'
 import { transpose } from '../../src/ops/transpose.ts'
 import { backends } from '../support/backends.ts'
 import { checkOp } from '../support/op.ts'
@@ -68,6 +71,11 @@ describe('permute', () => {
     const inputs = [{ shape: [1, 3, 1, 2], data: counting(6) }]
     const fn = (x: Tensor): Tensor => permute(x, [1, 0, 3, 2])
     checkOp({ name: 'permute', fn, inputs, want: counting(6), wantShape: [3, 1, 2, 1] })
+    const [x, moved] = step(() => {
+      const y = add(tensor(counting(6), [1, 3, 1, 2]), 1)
+      return [y.storage, permute(y, [1, 0, 3, 2]).storage]
+    })
+    expect(moved).toBe(x)
   })
 
   it('wants every axis once', () => {
@@ -240,5 +248,40 @@ describe.each(backends)('integers on $name', ({ make }) => {
         [0x7fc12345, 0x7fc12345, 2, 2],
       ])
     })
+  })
+})
+
+describe('a copy', () => {
+  /** The sizes that the kernel is called with, for elements read by strides and written in order. */
+  function callsFor(shape: readonly number[], strides: readonly number[]): number[][] {
+    const calls: number[][] = []
+    const copy_strided = (...parameters: unknown[]) => calls.push(parameters.slice(-4) as number[])
+    const context = { backend: { kernels: () => ({ copy_strided }) } }
+    const buffer = new Float64Array(0)
+    copyView(context as never, { buffer, offset: 0, strides }, whole(buffer, shape), shape)
+    return calls
+  }
+
+  it.each([
+    { name: 'in order is one run', shape: [2, 3, 4], strides: [12, 4, 1], want: [1, 1, 1, 24] },
+    { name: 'of a transpose', shape: [3, 2], strides: [1, 3], want: [1, 1, 3, 2] },
+    { name: 'of channels', shape: [2, 4, 5, 3], strides: [60, 5, 1, 20], want: [1, 2, 20, 3] },
+    { name: 'around size 1', shape: [2, 1, 4], strides: [4, 9, 1], want: [1, 1, 1, 8] },
+    { name: 'with a gap', shape: [2, 3], strides: [5, 1], want: [1, 1, 2, 3] },
+    { name: 'of a repeat', shape: [2, 3], strides: [0, 1], want: [1, 1, 2, 3] },
+    // The two axes that are contiguous on a side come last.
+    { name: 'of axes reversed', shape: [4, 3, 2], strides: [1, 4, 12], want: [1, 3, 4, 2] },
+  ])('$name', ({ shape, strides, want }) => {
+    expect(callsFor(shape, strides)).toEqual([want])
+  })
+
+  it('of more than four axes is a call for each index of the others', () => {
+    const reversed = callsFor([2, 3, 4, 5, 6], [1, 2, 6, 24, 120])
+    expect(reversed).toEqual(Array.from({ length: 3 }, () => [4, 5, 2, 6]))
+    expect(callsFor([2, 3, 4, 5], [60, 1, 15, 3])).toHaveLength(1)
+  })
+
+  it('of nothing is no call', () => {
+    expect(callsFor([2, 0, 3], [1, 1, 1])).toEqual([])
   })
 })

@@ -142,25 +142,22 @@ describe('loraLinear', () => {
       for (const { grad } of [A, B, bias]) {
         expect(new Set(grad?.dataSync())).toEqual(new Set([0]))
       }
+      const parts: RowRange[][] = [
+        [],
+        [[1, 3]],
+        [
+          [2, 3],
+          [0, 1],
+        ],
+      ]
       const rows = scoped(() => {
         const context = new OpContext(backend, loraLinearOp.definition, [])
         const inputs = [x, undefined, undefined, A, B, undefined]
-        const updates = [
-          [],
-          [[1, 3]],
-          [
-            [2, 3],
-            [0, 1],
-          ],
-        ].map(rows => ({ scale: 2, rows }))
-        const used = updates.map(
-          update =>
-            loraLinearOp.definition.forward(context, inputs, {
-              updates: [update as { scale: number; rows: RowRange[] }],
-            }).saved.updates[0].u.shape,
-        )
-        return used
-      })
+        return parts.map(part => {
+          const updates = [{ scale: 2, rows: part }]
+          return loraLinearOp.definition.forward(context, inputs, { updates }).saved.updates[0].u
+        })
+      }).map(({ shape }) => shape)
       expect(rows).toEqual([
         [0, R],
         [2, R],

@@ -151,8 +151,8 @@ function exactPlan(
 ): Plan {
   const options = { adapterName, anyRank: true, extensions: EXTENSIONS }
   const first = plan(model, config, options)
-  const meant = first.layers.map(({ path }) => path)
-  if (meant.length === paths.length && meant.every(path => paths.includes(path))) {
+  // Every layer of an adapter is meant by its own targets, so that more are meant or just these.
+  if (first.layers.length === paths.length) {
     return first
   }
   const known = [...model.namedModules()].map(([place]) => plainPath(place))

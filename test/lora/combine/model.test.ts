@@ -179,6 +179,22 @@ describe('combine on a model', () => {
     expect(((await readJson(out, 'adapter_config.json')) as { r: number }).r).toBe(r)
   })
 
+  it('means layers whose paths others end in by themselves', async () => {
+    class Outer extends Module {
+      up_proj: Linear = new Linear(4, 4)
+      inner: Biased = new Biased()
+
+      forward(x: Tensor): Tensor {
+        return this.inner.forward(this.up_proj.forward(x))
+      }
+    }
+    const model = new Outer()
+    const config = { r: 2, targetModules: ['up_proj'], excludeModules: ['inner.up_proj'] }
+    attach(model, config, { adapterName: 'a' })
+    await combine(model, ['a'], { adapterName: 'b' })
+    expect(loraLayers(model).map(({ path }) => path)).toEqual(['up_proj'])
+  })
+
   it('may have a rank above the sizes of a layer', async () => {
     const { layer, y } = layerWithTwo()
     await combine(layer, ['a', 'b'], { adapterName: 'ab', combinationType: 'cat' })

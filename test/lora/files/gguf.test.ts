@@ -49,6 +49,20 @@ describe('what a GGUF file cannot hold is refused', () => {
   it.each([
     ['biases', { ...factors, [bias[0]]: bias[1] }, {}, {}, 'no place for the biases of lora_bias'],
     ['magnitudes', { ...factors, [vector[0]]: vector[1] }, {}, {}, 'the magnitudes of DoRA'],
+    [
+      'magnitudes of one of two layers',
+      { ...factorShapes({ [q]: [4, 3], [down]: [4, 3] }), [vector[0]]: vector[1] },
+      {},
+      {},
+      'the magnitudes of DoRA',
+    ],
+    [
+      'a bias of one of two layers',
+      { ...factorShapes({ [q]: [4, 3], [down]: [4, 3] }), [bias[0]]: bias[1] },
+      {},
+      {},
+      'the biases of lora_bias',
+    ],
     ['DoRA', factors, { use_dora: true }, {}, 'the magnitudes of DoRA'],
     ['a start', factors, { init_lora_weights: 'pissa' }, {}, 'convertToLora'],
     ['convolutions', convolution, {}, {}, 'is a convolution, which llama has none of'],
@@ -124,6 +138,19 @@ describe('a GGUF file', () => {
     const [a, b] = [...tensors.values()].map(({ bytes }) => [...bytes])
     expect(a.some(byte => byte !== 0)).toBe(true)
     expect(b.every(byte => byte === 0)).toBe(true)
+  })
+
+  it('leaves rows of GPT-NeoX in order where queries, keys and values are not in one matrix', async () => {
+    const neox = { architectures: ['GPTNeoXForCausalLM'], num_attention_heads: 2 }
+    const rows = async (path: string) => {
+      const files = adapterOf(factorShapes({ [`gpt_neox.layers.0.${path}`]: [6, 3] }))
+      const { tensors } = readGguf(await exportGguf(files, neox))
+      const [, { bytes }] = [...tensors.values()]
+      const floats = new Float32Array(bytes.slice().buffer)
+      return [...floats.filter((_, i) => i % 2 === 0).map(value => (value - 1) / 2)]
+    }
+    expect(await rows('attention.dense')).toEqual([0, 1, 2, 3, 4, 5])
+    expect(await rows('attention.query_key_value')).toEqual([0, 3, 1, 4, 2, 5])
   })
 
   it('has the rows of keys in pairs by the heads of keys', async () => {

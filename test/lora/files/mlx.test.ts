@@ -263,6 +263,17 @@ describe('an MLX adapter', () => {
     expect(await tensorsOf(back, PEFT)).toEqual(await tensorsOf(files, PEFT))
   })
 
+  it('of which one scale is 0 has the others', async () => {
+    const shapes = factorShapes({ down: [4, 3], up: [4, 3] })
+    const files = adapterOf(shapes, { alpha_pattern: { down: 0, up: 6 } })
+    const mlx = memoryDirectory()
+    await exportMlx(files, mlx)
+    expect(((await readJson(mlx, CONFIG)) as Json).lora_parameters.scale).toBe(1)
+    const tensors = await tensorsOf(mlx, MLX)
+    expect([...tensors.get('down.lora_b')!.data]).toEqual(new Array(8).fill(0))
+    expect([...tensors.get('up.lora_b')!.data]).toEqual([3, 9, 15, 21, 6, 12, 18, 24])
+  })
+
   it('keeps PEFT’s own B only where rounding loses it', async () => {
     const kept = async (alphas: object) => {
       const mlx = memoryDirectory()

@@ -34,7 +34,7 @@ const library: UserConfig = {
     'src/backends/*/index.ts',
     'src/models/auto.ts',
     'src/backends/wasm/default.ts',
-    ...binaries,
+    'src/backends/wasm/families.ts',
   ],
   platform: 'neutral',
   deps: { neverBundle: [/^#kernels/, /^node:/], alwaysBundle: ['@huggingface/tokenizers'] },

@@ -107,7 +107,7 @@ export const binary: Binary = /* @__PURE__ */ inlined(
   '${family}',
   '${encode(bytes)}',
 )
-`
+${relaxed ? '' : `\nexport { binary as ${family} }\n`}`
   const target = new URL(`src/backends/${folder}/binaries/${family}.ts`, root)
   if (!check) {
     writeFileSync(target, text)

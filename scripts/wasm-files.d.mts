@@ -1,2 +1,2 @@
-/** Reads dist/backends/wasm/binaries, writes beside it and to dist/wasm. */
+/** Reads dist/backends/wasm/families.js, writes beside it and to dist/wasm. */
 export function writeWasmFiles(dist: URL): Promise<void>

@@ -1,7 +1,7 @@
 // Largest element along any axes: y = max x. The gradient is shared evenly among equals:
 // dx = dy / n where x equals y, n the number of such elements in the row, else 0.
 
-import { binary } from '#kernels/reductions'
+import { reductions as binary } from '#kernels/reductions'
 import type { Floats } from '../core/backend.ts'
 import type { Tensor } from '../core/tensor.ts'
 import { type ArgmaxKernels, argmaxReference } from './argmax.ts'

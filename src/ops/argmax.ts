@@ -1,7 +1,7 @@
 // argmax along rows: the position of the largest element, the first of equals; NaN counts as the
 // largest. Not differentiable.
 
-import { binary } from '#kernels/reductions'
+import { reductions as binary } from '#kernels/reductions'
 import type { Floats, Ints } from '../core/backend.ts'
 import { defineOp, type Op } from '../core/op.ts'
 import type { Tensor } from '../core/tensor.ts'

@@ -9,7 +9,7 @@
 // (2305.13245) for grouped heads; Dao et al. (2205.14135), appendix B, for recomputation; Gemma Team
 // (2408.00118) for the soft cap.
 
-import { binary } from '#kernels/transformer'
+import { transformer as binary } from '#kernels/transformer'
 import type { Floats, Ints } from '../core/backend.ts'
 import { defineOp, type Op, type OpContext } from '../core/op.ts'
 import type { Tensor } from '../core/tensor.ts'

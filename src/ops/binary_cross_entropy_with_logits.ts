@@ -6,7 +6,7 @@
 // PyTorch's formula, x − x t + (1 + (p − 1) t) s(−x), is the same with the terms ordered otherwise.
 // Weights of elements multiply l before it is reduced.
 
-import { binary } from '#kernels/losses'
+import { losses as binary } from '#kernels/losses'
 import { LowrankError } from '../core/errors.ts'
 import { exp, log1p, sigmoid } from '../core/math.ts'
 import { broadcastShapes, formatShape, sameShape } from '../core/shape.ts'

@@ -7,7 +7,7 @@
 // sees its own part of the inputs. Source: Chellapilla, Puri, Simard, "High performance convolutional
 // neural networks for document processing" (2006), section 3.
 
-import { binary } from '#kernels/conv'
+import { conv as binary } from '#kernels/conv'
 import type { Floats } from '../core/backend.ts'
 import { defineOp, type Op, type OpContext } from '../core/op.ts'
 import type { Tensor } from '../core/tensor.ts'

@@ -9,7 +9,7 @@
 // 1512.00567. The logits are the only [rows, V] that is kept: of the softmax only m and Z per row are,
 // and where nothing else can read the logits any more the gradient overwrites them.
 
-import { binary } from '#kernels/transformer'
+import { transformer as binary } from '#kernels/transformer'
 import type { Floats, Ints } from '../core/backend.ts'
 import { LowrankError } from '../core/errors.ts'
 import { exp, log } from '../core/math.ts'

@@ -1,6 +1,6 @@
 // Running sums along one axis: y[i] = Σ x[j], j ≤ i; dx[j] = Σ dy[i], i ≥ j: the same from the end.
 
-import { binary } from '#kernels/reductions'
+import { reductions as binary } from '#kernels/reductions'
 import type { Floats } from '../core/backend.ts'
 import type { Tensor } from '../core/tensor.ts'
 import { type AxisOptions, defineRowMap, type RowMapOp } from './row_map.ts'

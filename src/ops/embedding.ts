@@ -1,7 +1,7 @@
 // Rows of a table: y[..., C] = W[index[...]], W [V, C] in its stored dtype. dW[v] = Σ dy[i] over the
 // i with index[i] = v, added in the order of i; the row `paddingIdx` gets none (`torch.nn.Embedding`).
 
-import { binary } from '#kernels/transformer'
+import { transformer as binary } from '#kernels/transformer'
 import type { Floats, Ints } from '../core/backend.ts'
 import { dims } from '../core/dims.ts'
 import { LowrankError } from '../core/errors.ts'

@@ -1,7 +1,7 @@
 // indexSelect: y[o, k, :] = x[o, index[k], :] along the middle of x [outer, size, inner]. The gradient
 // goes back where slices came from, summed over repeats: dx[o, index[k], :] += dy[o, k, :].
 
-import { binary } from '#kernels/indexing'
+import { indexing as binary } from '#kernels/indexing'
 import { dims } from '../core/dims.ts'
 import { defineOp, type Op } from '../core/op.ts'
 import type { Shape } from '../core/shape.ts'

@@ -4,7 +4,7 @@
 //   target t         y = t (log t − x), 0 where t = 0     dx = −g t     dt = g (log t + 1 − x), 0 where t = 0
 //   log-target t     y = e^t (t − x)                      dx = −g e^t   dt = g e^t (t − x + 1)
 
-import { binary } from '#kernels/losses'
+import { losses as binary } from '#kernels/losses'
 import { exp, log } from '../core/math.ts'
 import type { Tensor } from '../core/tensor.ts'
 import type { BroadcastKernel } from './broadcast.ts'

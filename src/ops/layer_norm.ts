@@ -7,7 +7,7 @@
 // The variance is the biased one. Saved: x, mean and r. Source: Ba, Kiros, Hinton, "Layer
 // normalization" (arXiv 1607.06450), equation 4.
 
-import { binary } from '#kernels/layer_norm'
+import { layer_norm as binary } from '#kernels/layer_norm'
 import type { Floats } from '../core/backend.ts'
 import { LowrankError } from '../core/errors.ts'
 import { defineOp, type Op, type OpContext } from '../core/op.ts'

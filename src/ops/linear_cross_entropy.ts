@@ -8,7 +8,7 @@
 // the logits again. A row has the bits that linear and crossEntropy give it, whatever the chunk, and dx where
 // dy is a power of two. Source: Hsu et al., "Liger Kernel" (arXiv 2410.10989), section 3.
 
-import { binary } from '#kernels/transformer'
+import { transformer as binary } from '#kernels/transformer'
 import type { Floats } from '../core/backend.ts'
 import { dims } from '../core/dims.ts'
 import { LowrankError } from '../core/errors.ts'

@@ -1,7 +1,7 @@
 // Log of the softmax along one axis: y = (x − m) − log Σ e^(x − m), m the largest element of the row;
 // dx = dy − e^y Σ dy. A row of −Infinity alone gives NaN, as in PyTorch.
 
-import { binary } from '#kernels/reductions'
+import { reductions as binary } from '#kernels/reductions'
 import type { Floats } from '../core/backend.ts'
 import { exp, log } from '../core/math.ts'
 import type { Tensor } from '../core/tensor.ts'

@@ -1,7 +1,7 @@
 // logsumexp over any axes: y = m + log Σ e^(x − m), m the largest element, 0 where it is −Infinity, so that
 // −Infinity alone gives −Infinity; dx = dy·e^(x − m) / Σ e^(x − m), and 0 where that sum is 0.
 
-import { binary } from '#kernels/reductions'
+import { reductions as binary } from '#kernels/reductions'
 import type { Floats } from '../core/backend.ts'
 import { exp, log } from '../core/math.ts'
 import type { Tensor } from '../core/tensor.ts'

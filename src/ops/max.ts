@@ -1,7 +1,7 @@
 // Largest element along one axis with its position, the first of equals: y = x[index]. The gradient goes
 // to that one element, as in PyTorch; without an axis equals share it (amax).
 
-import { binary } from '#kernels/reductions'
+import { reductions as binary } from '#kernels/reductions'
 import { defineOp, type Op } from '../core/op.ts'
 import { normalizeAxis, type Shape } from '../core/shape.ts'
 import type { Tensor } from '../core/tensor.ts'

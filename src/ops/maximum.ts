@@ -1,7 +1,7 @@
 // y = max(a, b), NaN where one is NaN, broadcast; da = dy where a is the larger, dy / 2 where both are
 // equal, db likewise, each summed to the shape of its operand.
 
-import { binary } from '#kernels/arithmetic'
+import { arithmetic as binary } from '#kernels/arithmetic'
 import { type BinaryOp, type Broadcast, callBinary, defineBinary, type Operand } from './binary.ts'
 import type { BroadcastKernel } from './broadcast.ts'
 import type { SumKernels } from './sum.ts'

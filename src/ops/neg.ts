@@ -1,6 +1,6 @@
 // y = −x; dx = −dy.
 
-import { binary } from '#kernels/elementwise'
+import { elementwise as binary } from '#kernels/elementwise'
 import type { Floats } from '../core/backend.ts'
 import { defineOp, type Op, type OpContext } from '../core/op.ts'
 import type { Shape } from '../core/shape.ts'

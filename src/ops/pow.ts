@@ -1,7 +1,7 @@
 // y = a^b, broadcast; da = dy b a^(b−1), 0 where b = 0; db = dy y log a, 0 where a = 0 and b ≥ 0; each
 // summed to the shape of its operand.
 
-import { binary } from '#kernels/elementwise'
+import { elementwise as binary } from '#kernels/elementwise'
 import { log, pow as power } from '../core/math.ts'
 import { type BinaryOp, type Broadcast, callBinary, defineBinary, type Operand } from './binary.ts'
 import type { BroadcastKernel } from './broadcast.ts'

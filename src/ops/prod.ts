@@ -1,7 +1,7 @@
 // Product over any axes: y = Π x. dx of an element is dy times the product of all others, taken from what
 // stands before and after it, so that zeros do no harm.
 
-import { binary } from '#kernels/reductions'
+import { reductions as binary } from '#kernels/reductions'
 import type { Floats } from '../core/backend.ts'
 import type { Tensor } from '../core/tensor.ts'
 import type { ReductionOptions } from './axes.ts'

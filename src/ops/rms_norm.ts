@@ -6,7 +6,7 @@
 // Gemma stores weight − 1: offset 1. Saved: x and r. Source: Zhang and Sennrich, "Root mean square
 // layer normalization" (arXiv 1910.07467), equation 4.
 
-import { binary } from '#kernels/transformer'
+import { transformer as binary } from '#kernels/transformer'
 import type { Floats } from '../core/backend.ts'
 import { dims } from '../core/dims.ts'
 import { defineOp, type Op } from '../core/op.ts'

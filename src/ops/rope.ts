@@ -6,7 +6,7 @@
 // for i < half, with tables cos, sin [P, half]; what lies beyond 2·half is left as it is, as in
 // GPT-NeoX (arXiv 2204.06745). dx is dy turned back: the same with −sin.
 
-import { binary } from '#kernels/transformer'
+import { transformer as binary } from '#kernels/transformer'
 import type { Floats, Ints } from '../core/backend.ts'
 import { dims } from '../core/dims.ts'
 import { LowrankError } from '../core/errors.ts'

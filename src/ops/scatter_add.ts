@@ -1,7 +1,7 @@
 // scatterAdd: y = x, and then y[o, index[o, k, i], i] += src[o, k, i] along the middle of
 // x [outer, size, inner]. dx = dy, dsrc[o, k, i] = dy[o, index[o, k, i], i].
 
-import { binary } from '#kernels/reductions'
+import { reductions as binary } from '#kernels/reductions'
 import { LowrankError } from '../core/errors.ts'
 import { defineOp, type Op } from '../core/op.ts'
 import { formatShape } from '../core/shape.ts'

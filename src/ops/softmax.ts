@@ -1,7 +1,7 @@
 // softmax along one axis: y = e^(x − m) / Σ e^(x − m), m the largest element of the row;
 // dx = y (dy − Σ y·dy). A row of −Infinity alone gives NaN, as in PyTorch.
 
-import { binary } from '#kernels/reductions'
+import { reductions as binary } from '#kernels/reductions'
 import type { Floats } from '../core/backend.ts'
 import { exp } from '../core/math.ts'
 import type { Tensor } from '../core/tensor.ts'

@@ -2,7 +2,7 @@
 // repeat an element. Permutations, expansions, concatenations, slices, and rows along any axes are
 // this copy.
 
-import { binary } from '#kernels/indexing'
+import { indexing as binary } from '#kernels/indexing'
 import type { Floats, KernelSet } from '../core/backend.ts'
 import type { OpContext } from '../core/op.ts'
 import { countOf, type Shape, stridesOf } from '../core/shape.ts'

@@ -1,6 +1,6 @@
 // y = a − b, broadcast; da = dy, db = −dy, each summed to the shape of its operand.
 
-import { binary } from '#kernels/arithmetic'
+import { arithmetic as binary } from '#kernels/arithmetic'
 import { type BinaryOp, type Broadcast, callBinary, defineBinary, type Operand } from './binary.ts'
 import type { BroadcastKernel } from './broadcast.ts'
 import type { SumKernels } from './sum.ts'

@@ -4,7 +4,7 @@
 //   y = v           dx = dy·2 (x − m) / divisor
 //   y = √v (root)   dx = dy·(x − m) / (y·divisor), and 0 where y is 0, as in PyTorch
 
-import { binary } from '#kernels/reductions'
+import { reductions as binary } from '#kernels/reductions'
 import type { Floats } from '../core/backend.ts'
 import type { ReductionOptions } from './axes.ts'
 import { defineRowReduction, type RowReductionOp } from './row_reduction.ts'

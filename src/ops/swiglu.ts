@@ -5,7 +5,7 @@
 // Only gate and up are kept: σ(gate) is computed again, and where nothing else reads them their
 // gradients overwrite them.
 
-import { binary } from '#kernels/transformer'
+import { transformer as binary } from '#kernels/transformer'
 import type { Floats } from '../core/backend.ts'
 import { LowrankError } from '../core/errors.ts'
 import { sigmoid } from '../core/math.ts'

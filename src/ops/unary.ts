@@ -1,7 +1,7 @@
 // Ops of one operand, element by element: y = f(x), dx = dy f'(x). An op says f, f', and whether the
 // derivative is had from x or from y; only that is kept.
 
-import { binary } from '#kernels/elementwise'
+import { elementwise as binary } from '#kernels/elementwise'
 import type { Floats } from '../core/backend.ts'
 import { defineOp, type Op } from '../core/op.ts'
 import type { Tensor } from '../core/tensor.ts'

@@ -1,7 +1,7 @@
 // y = a where the mask is 1, b where it is 0, all three broadcast; da = dy where the mask is 1, else 0;
 // db the other way round; each summed to the shape of its operand.
 
-import { binary } from '#kernels/arithmetic'
+import { arithmetic as binary } from '#kernels/arithmetic'
 import { LowrankError } from '../core/errors.ts'
 import { defineOp, type Op } from '../core/op.ts'
 import { broadcastShapes, type Shape } from '../core/shape.ts'

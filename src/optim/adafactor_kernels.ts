@@ -9,7 +9,7 @@
 //
 //   clock   0 step count t, 1 w, 2 α, 3 α / max(1, RMS u / threshold)
 
-import { binary } from '#kernels/adafactor'
+import { adafactor as binary } from '#kernels/adafactor'
 import type { Floats, KernelSet } from '../core/backend.ts'
 import { pow } from '../core/math.ts'
 import { CLOCK_SIZE, FACTOR, gradientFactor, refused } from './control.ts'

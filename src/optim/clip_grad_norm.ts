@@ -3,7 +3,7 @@
 // Source: Pascanu, Mikolov, Bengio, "On the difficulty of training recurrent neural networks"
 // (2013); torch.nn.utils.clip_grad_norm_.
 
-import { binary } from '#kernels/reductions'
+import { reductions as binary } from '#kernels/reductions'
 import { type Backend, commonBackend, type Floats, type KernelSet } from '../core/backend.ts'
 import { throwAll } from '../core/errors.ts'
 import { pow } from '../core/math.ts'

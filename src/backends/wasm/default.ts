@@ -1,7 +1,7 @@
 // The default backend, reached through the package-internal import `#kernels`: WASM where the
 // engine allows it, else the reference loops for inference, after one warning.
 
-import { binary as core } from '#kernels/core'
+import { core } from '#kernels/core'
 import type { Backend } from '../../core/backend.ts'
 import { reference } from '../reference/index.ts'
 import { WasmBackend } from './backend.ts'

@@ -1,6 +1,6 @@
 // The public entry `lowrank/wasm`: a WASM backend of one's own, beside the default one.
 
-import { binary as core } from '#kernels/core'
+import { core } from '#kernels/core'
 import type { Backend } from '../../core/backend.ts'
 import { LowrankError } from '../../core/errors.ts'
 import { WasmBackend } from './backend.ts'

@@ -4,10 +4,10 @@
 // own, since one relaxed instruction makes a whole binary invalid where they are not known.
 // Source: github.com/WebAssembly/relaxed-simd.
 
+import { core as plainCore } from '#kernels/core'
 import type { Backend } from '../../core/backend.ts'
 import { LowrankError } from '../../core/errors.ts'
 import { WasmBackend } from '../wasm/backend.ts'
-import { binary as plainCore } from '../wasm/binaries/core.ts'
 import { binary as core } from './binaries/core.ts'
 
 export interface RelaxedOptions {

@@ -5,12 +5,17 @@ import { LowrankError } from '../../src/core/errors.ts'
 describe('dims', () => {
   it('names the sizes of a shape', () => {
     const sizes = dims('test', [2, 3, 4], 'B T C')
-    expect(sizes).toEqual({ B: 2, T: 3, C: 4 })
+    expect(sizes).toStrictEqual({ B: 2, T: 3, C: 4 })
     expectTypeOf(sizes).toEqualTypeOf<{
       readonly B: number
       readonly T: number
       readonly C: number
     }>()
+  })
+
+  it('takes sizes that are as they should be', () => {
+    expect(dims('test', [2, 3], 'O I', { I: 3 })).toStrictEqual({ O: 2, I: 3 })
+    expect(dims('test', [3, 3], 'N N')).toStrictEqual({ N: 3 })
   })
 
   it('takes all leading axes under one name', () => {

@@ -77,11 +77,6 @@ function holdsNumbers({ weight, bias }: Adaptable): boolean {
 /** Throws a `numeric` error that lists the layers which NaN or infinities are in. */
 function checkFinite(merged: readonly Merged[]): void {
   const wrong = merged.filter(({ layer }) => !holdsNumbers(layer))
-  for (const { layer, holder } of wrong.length > 0 ? merged : []) {
-    if (layer !== holder.base) {
-      layer.dispose()
-    }
-  }
   throwAll(
     'numeric',
     'lora.merge',
@@ -173,12 +168,11 @@ export function mergeAndUnload(model: Module, options: MergeAndUnloadOptions = {
   if (options.safe) {
     checkFinite(merged)
   }
-  const layers = new Map(merged.map(({ holder, layer }) => [holder as Module, layer]))
+  const layers = new Map(merged.map(({ holder, layer }) => [holder, layer]))
   for (const [place, module] of [...model.namedModules()]) {
-    const layer = layers.get(module)
-    if (layer && module instanceof LoraModule) {
+    if (module instanceof LoraModule) {
       module.unmerge()
-      put(place, layer)
+      put(place, layers.get(module) as Adaptable)
     }
   }
   unloadHolders(result, options, put)

@@ -18,6 +18,7 @@ import {
 import { Conv2d } from 'lowrank/nn'
 import { reference } from 'lowrank/reference'
 import { describe, expect, it } from 'vitest'
+import { tinyLlama } from '../support/models.ts'
 
 function layerOf(dtype: 'float32' | 'bfloat16', update: number): LoraModule<Linear> {
   const base = new Linear(2, 2, { bias: false })
@@ -88,6 +89,25 @@ describe('a merged layer', () => {
 })
 
 describe('merging for good', () => {
+  it.each([
+    ['tokens', { trainableTokenIndices: [3] }],
+    ['modules', { modulesToSave: ['embed_tokens'], ensureWeightTying: true }],
+  ])('keeps one weight where the model had one, under %s', (_, config) => {
+    for (const tied of [true, false]) {
+      const model = tinyLlama({ tie_word_embeddings: tied })
+      attach(model, { r: 2, targetModules: ['q_proj'], ...config })
+      mergeAndUnload(model)
+      expect(model.model.embed_tokens.weight === model.lm_head.weight).toBe(tied)
+    }
+  })
+
+  it('widens a base that is to be float32, whatever is added', () => {
+    for (const adapter of [null, 'default']) {
+      const plain = mergedLayer(layerOf('bfloat16', 0), adapter, 'float32')
+      expect([...plain.weight.dataSync()]).toEqual([1, 1, 1, 1])
+    }
+  })
+
   it('takes the dtype that is asked for, also where no adapter adds', () => {
     const layer = layerOf('float32', 0.5)
     const plain = mergeAndUnload(layer, { adapter: null, dtype: 'bfloat16' }) as Linear

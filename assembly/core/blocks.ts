@@ -6,18 +6,7 @@
 // Blocking: K. Goto, R. van de Geijn, "Anatomy of high-performance matrix multiplication" (2008).
 
 import { Brain, element_size, F16, F32, Half, PANELS } from './cast'
-import {
-  COLUMNS,
-  DEPTH,
-  GROUP,
-  Job,
-  LEAVE,
-  PACKED_A,
-  PACKED_B,
-  RAW_STEP,
-  RESUME,
-  ROWS,
-} from './job'
+import { COLUMNS, DEPTH, GROUP, Job, LEAVE, PACKED_A, PACKED_B, RAW_STEP, RESUME, ROWS } from './job'
 import { pack_b } from './pack'
 import { pack_a } from './strips'
 import { pair, single, tiles_ahead, tiles_rows, tiles_strips } from './tile'

@@ -4,15 +4,8 @@
 
 import { AdamW, backward, SGD, step, withBackend } from 'lowrank'
 import { afterAll, describe, expect, it } from 'vitest'
-import {
-  type Exports,
-  type KernelImports,
-  WasmBackend,
-} from '../../../src/backends/wasm/backend.ts'
-import { binary as core } from '../../../src/backends/wasm/binaries/core.ts'
-import { partOf, type Split, startsOf } from '../../../src/backends/wasm/threads/split.ts'
+import { type Split, startsOf } from '../../../src/backends/wasm/threads/split.ts'
 import { SPLITS } from '../../../src/backends/wasm/threads/splits.ts'
-import type { Binary, Floats } from '../../../src/core/backend.ts'
 import type { DType } from '../../../src/core/dtype.ts'
 import { Parameter } from '../../../src/core/parameter.ts'
 import type { Shape } from '../../../src/core/shape.ts'
@@ -46,80 +39,10 @@ import {
   swiglu,
   tanh,
 } from '../../../src/ops/index.ts'
+import { PartsBackend } from '../../support/parts.ts'
 
 /** Kernels of which parts were computed. */
 const seen = new Set<string>()
-
-/** A kernel, and the memory that it works in. */
-interface Subject {
-  readonly name: string
-  readonly kernel: Exports[string]
-  readonly memory: WebAssembly.Memory
-  /** All bytes but those of scratch: what is left there is nobody's. */
-  contents(): Uint8Array
-}
-
-/** Parts of a call in one order or the other: none may read what another writes. */
-function checkParts(subject: Subject, operands: number[], split: Split): void {
-  const { name, kernel, memory, contents } = subject
-  const before = new Uint8Array(memory.buffer).slice()
-  kernel(...operands)
-  const want = contents()
-  for (const threads of [2, 5]) {
-    const starts = startsOf(split, threads)
-    const parts = starts
-      .slice(1)
-      .map((end, i) => () => kernel(...partOf(operands, split, starts[i], end)))
-    for (const order of [parts, parts.toReversed()]) {
-      new Uint8Array(memory.buffer).set(before)
-      order.forEach(part => void part())
-      const same = Buffer.compare(contents(), want) === 0
-      expect(same, `${name} in parts from ${starts}`).toBe(true)
-    }
-  }
-  seen.add(name)
-}
-
-type Scratch = [begin: number, end: number]
-
-/** The kernels of a binary; those that can be split compare their parts with the whole. */
-function comparing(binary: Binary, imports: KernelImports, scratch: Scratch): Exports {
-  const { memory } = imports.env
-  const { exports } = new WebAssembly.Instance(binary.module(), imports)
-  const kernels = { ...(exports as Exports) }
-  const contents = (): Uint8Array => new Uint8Array(memory.buffer).slice().fill(0, ...scratch)
-  for (const name of Object.keys(kernels).filter(known => known in SPLITS)) {
-    const kernel = kernels[name]
-    kernels[name] = (...operands) => {
-      const split = SPLITS[name](operands)
-      if (!split) {
-        return kernel(...operands)
-      }
-      checkParts({ name, kernel, memory, contents }, operands, split)
-      return 0
-    }
-  }
-  return kernels
-}
-
-class Comparing extends WasmBackend {
-  readonly #scratch: Scratch
-
-  constructor() {
-    const scratch: Scratch = [0, 0]
-    super({ core, instantiate: (binary, imports) => comparing(binary, imports, scratch) })
-    this.#scratch = scratch
-  }
-
-  override scratch(count: number): Floats {
-    const buffer = super.scratch(count)
-    const [begin, end] = this.#scratch
-    const at = buffer as unknown as number
-    this.#scratch[0] = at
-    this.#scratch[1] = Math.max(begin === at ? end : 0, at + 4 * count)
-    return buffer
-  }
-}
 
 const values = (count: number, seed: number): Float32Array =>
   Float32Array.from({ length: count }, (_, i) => (((i + 1) * (seed + 7) * 7919) % 2003) / 1000 - 1)
@@ -323,7 +246,7 @@ describe('parts of kernels', () => {
   it.each(Object.entries({ ...matmuls, ...attention, ...rows, ...unary, ...binary }))(
     '%s: as the whole',
     (_name, job) => {
-      withBackend(new Comparing(), job)
+      withBackend(new PartsBackend(seen), job)
     },
   )
 })

@@ -36,7 +36,7 @@ const llama = (names, last) => `
 PROGRAMS.push(
   {
     name: 'a Llama, trained step by step, its adapter saved',
-    limit: 57,
+    limit: 58,
     source: llama(
       `import { AdamW, trainStep } from 'lowrank'
        import { LlamaForCausalLM, readLlamaConfig } from 'lowrank/models'`,
@@ -45,7 +45,7 @@ PROGRAMS.push(
   },
   {
     name: 'a Llama fine-tune: files loaded, `finetune`, adapter saved',
-    limit: 67,
+    limit: 68,
     source: llama(
       `import { loadModel } from 'lowrank/models/auto'
        import { finetune } from 'lowrank/train'`,

@@ -113,7 +113,7 @@ describe('gzipped sizes', () => {
     },
     {
       name: 'a Llama fine-tune, kernels included',
-      limit: 65,
+      limit: 66,
       program: `
         import { attach } from 'lowrank'
         import { loadModel } from 'lowrank/models/auto'
@@ -124,7 +124,7 @@ describe('gzipped sizes', () => {
     },
     {
       name: 'a Llama fine-tune that also reads adapters and generates',
-      limit: 77,
+      limit: 78,
       program: `
         import { attach } from 'lowrank'
         import { loadModel } from 'lowrank/models/auto'

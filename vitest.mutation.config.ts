@@ -6,7 +6,7 @@ import base from './vitest.config.ts'
 const tests: Readonly<Record<string, string>> = {
   core: 'core,ops/linear,ops/dropout,ops/gradient_room,lora/checkpoint,lora/active',
   optim: 'optim,conformance/optim,conformance/bounds',
-  ops: 'ops,conformance/ops,conformance/bounds,conformance/exports,conformance/shapes',
+  ops: 'ops,backends/wasm/transformer,conformance/ops,conformance/bounds,conformance/exports,conformance/shapes',
   lora: 'lora,conformance/layers_exports',
 }
 const folder = process.env.LOWRANK_MUTATE ?? 'optim'

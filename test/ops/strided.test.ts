@@ -78,6 +78,11 @@ describe('permute', () => {
     expect(moved).toBe(x)
   })
 
+  it('of a scalar is the scalar', () => {
+    const y = transpose(tensor([3], []), 0, 0)
+    expect([y.shape, y.itemSync()]).toEqual([[], 3])
+  })
+
   it('wants every axis once', () => {
     const x = tensor([1, 2], [1, 2])
     expect(() => permute(x, [0, 0])).toThrow('permute: expected every axis of [1, 2] once')

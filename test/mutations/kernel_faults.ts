@@ -109,13 +109,13 @@ export const KERNEL_FAULTS: readonly KernelFault[] = [
   ),
   fault(
     'layer_norm adds no bias',
-    'transformer/layer_norm.ts',
+    'layer_norm/layer_norm.ts',
     'value += load<f32>(bias + at)',
     'value -= load<f32>(bias + at)',
   ),
   fault(
     'layer_norm keeps the mean',
-    'transformer/layer_norm.ts',
+    'layer_norm/layer_norm.ts',
     'load<f32>(g + at) - gMean',
     'load<f32>(g + at)',
   ),

@@ -88,6 +88,33 @@ describe.each(backends)('the norm of DoRA on $name', ({ make }) => {
       }
     },
   )
+
+  it('is within its bound where the update takes itself away, in one row of four', () => {
+    setBackend(make())
+    try {
+      const base = new Linear(I, O, { bias: false })
+      base.weight = new Parameter(
+        draw('W', O * I).map(value => value / 1000),
+        [O, I],
+      )
+      const layer = attach(base, { r: R, loraAlpha: 3 * R, useDora: true })
+      const state = layer.states()[0]
+      const q = draw('Q', I)
+      state.A.replace([...q, ...q, ...q.map(value => value / 2), ...q])
+      const B = new Float32Array(O * R)
+      B.set([100, -100.001, 0, 0], R)
+      B.set([0.01, 0, 0, 0], 2 * R)
+      state.B.replace(B)
+      const start = state.variant?.extraStart?.(layer, state).lora_magnitude_vector
+      const got = start instanceof Parameter ? start.dataSync() : (start ?? [])
+      for (const [row, want] of norms(layer).entries()) {
+        const off = Math.abs(got[row] - want)
+        expect(off, `row ${row}`).toBeLessThanOrEqual(16 * (I + 2 * R + 6) * 2 ** -24 * want)
+      }
+    } finally {
+      setBackend(undefined)
+    }
+  })
 })
 
 describe('the norm of DoRA after training', () => {

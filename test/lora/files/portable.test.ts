@@ -118,7 +118,7 @@ describe('a portable adapter', () => {
 
   it('has no magnitudes, whatever its configuration says', async () => {
     const vector = adapterOf({
-      ...factorShapes({ fc: [4, 3] }),
+      ...factorShapes({ fc: [4, 3], up: [3, 4] }),
       'base_model.model.fc.lora_magnitude_vector': [4],
     })
     await expect(exportPortable(vector, memoryDirectory())).rejects.toThrow('magnitudes')

@@ -70,6 +70,7 @@ describe('attachEva', () => {
     await saveAdapter(other, files)
     const config = (await readJson(files, 'adapter_config.json')) as Record<string, unknown>
     expect(config.init_lora_weights).toBe('eva')
+    expect(Object.values(config.rank_pattern as object)).not.toContain(config.r)
     const again = await load(tinyLlama(), files)
     const ranks = (m: typeof other) => loraLayers(m).map(({ layer }) => layer.states()[0].r)
     expect(ranks(again)).toEqual(ranks(other))

@@ -201,6 +201,7 @@ describe('a start that cannot be', () => {
   it.each([
     [() => new Embedding(8, 6), 'pissa', 'is of the kind embedding, which "pissa" cannot start'],
     [() => new Conv2d(3, 4, [3, 3]), 'olora', 'is of the kind conv2d'],
+    [() => new Conv2d(3, 4, [3, 3]), 'mica', 'is of the kind conv2d, which "mica"'],
     [() => new Linear(6, 6), 'orthogonal', 'has r 3, while "orthogonal" takes even ranks'],
     [() => new Linear(6, 6), 'eva', 'needs data to start by "eva" (call attachEva)'],
   ] as const)('%s with %s is refused', (make, initLoraWeights, part) => {

@@ -213,6 +213,13 @@ class Flow {
   leaves(): IterableIterator<[Tensor, Tensor]> {
     return this.#gradients.entries()
   }
+
+  /** Lets go of all gradients, where the walk ends early. */
+  abandon(): void {
+    for (const dx of this.#gradients.values()) {
+      drop(dx.storage)
+    }
+  }
 }
 
 function accumulateParameter(parameter: Parameter, gradient: Tensor): void {
@@ -258,24 +265,27 @@ function runBackward(node: Node, dys: readonly (Tensor | undefined)[]): Gradient
 
 function walkNode(tape: Tape, node: Node, flow: Flow): void {
   const dys = node.outputs.map(output => flow.take(output))
-  scoped(() => {
-    const gradients = runBackward(node, dys)
-    checkGradients(node, gradients)
-    node.inputs.forEach((input, i) => {
-      const gradient = gradients[i]
-      if (!input || !gradient || !node.needs[i]) {
-        return
-      }
-      if (input instanceof Parameter) {
-        accumulateParameter(input, gradient)
-      } else {
-        flow.add(input, gradient)
-      }
+  try {
+    scoped(() => {
+      const gradients = runBackward(node, dys)
+      checkGradients(node, gradients)
+      node.inputs.forEach((input, i) => {
+        const gradient = gradients[i]
+        if (!input || !gradient || !node.needs[i]) {
+          return
+        }
+        if (input instanceof Parameter) {
+          accumulateParameter(input, gradient)
+        } else {
+          flow.add(input, gradient)
+        }
+      })
     })
-  })
-  for (const dy of dys) {
-    if (dy) {
-      drop(dy.storage)
+  } finally {
+    for (const dy of dys) {
+      if (dy) {
+        drop(dy.storage)
+      }
     }
   }
   tape.consume(node)
@@ -338,11 +348,16 @@ function walk(tape: Tape, output: Tensor, dy: Tensor | undefined): Flow {
   const last = tape.nodes.indexOf(originOf(output))
   const flow = new Flow()
   flow.add(output, seed(output, dy))
-  for (let i = last; i >= 0; i--) {
-    const node = tape.nodes[i]
-    if (!node.consumed && node.outputs.some(out => flow.has(out))) {
-      recordingInto(undefined, () => walkNode(tape, node, flow))
+  try {
+    for (let i = last; i >= 0; i--) {
+      const node = tape.nodes[i]
+      if (!node.consumed && node.outputs.some(out => flow.has(out))) {
+        recordingInto(undefined, () => walkNode(tape, node, flow))
+      }
     }
+  } catch (error) {
+    flow.abandon()
+    throw error
   }
   tape.nodes = tape.nodes.filter(node => !node.consumed)
   return flow

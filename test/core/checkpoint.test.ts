@@ -180,4 +180,14 @@ describe.each(backends)('checkpoint on $name', ({ make }) => {
       })
     })
   })
+
+  it('takes parameters among its inputs', () => {
+    withBackend(make(), () => {
+      const w = new Parameter([1, 2], [2])
+      const a = tensor([3, 4], [2], { requiresGrad: true })
+      step(() => backward(sum(checkpoint((h, weight) => mul(h, weight), [a, w]))))
+      expect(Array.from(a.grad?.dataSync() ?? [])).toEqual([1, 2])
+      expect(Array.from(w.grad?.dataSync() ?? [])).toEqual([3, 4])
+    })
+  })
 })

@@ -23,7 +23,7 @@ describe.each(backends)('a parameter on $name', ({ make }) => {
   it('is trained from the start, or once it is unfrozen', () => {
     withBackend(make(), () => {
       const w = new Parameter([1, 2], [2])
-      expect(w.requiresGrad).toBe(true)
+      expect([w.requiresGrad, w.hasGrad]).toEqual([true, false])
       w.freeze()
       expect(w.requiresGrad).toBe(false)
       w.unfreeze()
@@ -52,6 +52,7 @@ describe.each(backends)('a parameter on $name', ({ make }) => {
         const want = product()
         expect(Array.from(w.dataSync())).toEqual(values)
         w.unfreeze()
+        expect(w.storage.packed).toBeUndefined()
         expect(Array.from(w.dataSync())).toEqual(values)
         expect(product()).toEqual(want)
       }

@@ -2,6 +2,7 @@
 
 import { describe, expect, it } from 'vitest'
 import { type Backend, withBackend } from '../../src/core/backend.ts'
+import { Parameter } from '../../src/core/parameter.ts'
 import { acquire, allocateScoped, scoped } from '../../src/core/scope.ts'
 import { step } from '../../src/core/tape.ts'
 import { type Tensor, tensor } from '../../src/core/tensor.ts'
@@ -110,5 +111,11 @@ describe('scopes on a backend that must be waited for', () => {
     const z = withBackend(backend, () => mul(y, 2))
     expect(Array.from(await z.data())).toEqual([6, 12])
     expect(Array.from(await y.data())).toEqual([3, 6])
+  })
+
+  it('say what is gone', async () => {
+    const w = withBackend(new DeferredBackend(), () => new Parameter([1], [1]))
+    w.dispose()
+    await expect(w.data()).rejects.toThrow('used after the scope that owned it was left')
   })
 })

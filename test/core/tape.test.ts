@@ -3,6 +3,8 @@
 import { backward, mul, noGrad, Parameter, step, type Tensor, tensor, withBackend } from 'lowrank'
 import { describe, expect, it } from 'vitest'
 import { defineOp, type Op } from '../../src/core/op.ts'
+import { scoped } from '../../src/core/scope.ts'
+import { inStep } from '../../src/core/tape.ts'
 import { add } from '../../src/ops/add.ts'
 import { max } from '../../src/ops/max.ts'
 import { reshape } from '../../src/ops/reshape.ts'
@@ -132,6 +134,72 @@ describe.each(backends)('the tape on $name', ({ make }) => {
       peakOf(2)
       // One tensor per op is kept for backward; gradients and temporaries do not add up.
       expect(peakOf(24) - peakOf(12)).toBeLessThanOrEqual(12.01)
+    })
+  })
+
+  it('gives everything back where nothing is differentiated, and where a step fails', () => {
+    const backend = make()
+    withBackend(backend, () => {
+      const x = leaf([1, 2, 3])
+      const { used } = backend.memory()
+      const y = step(() => mul(mul(x, x), x))
+      expect(y.requiresGrad).toBe(false)
+      const fail = (): never => {
+        mul(mul(x, x), x)
+        throw new Error('inside')
+      }
+      expect(() => step(fail)).toThrow('inside')
+      expect(backend.memory().used).toBe(used)
+    })
+  })
+
+  it('gives all gradients and temporaries back where a backward fails', () => {
+    const backend = make()
+    const failing: Op<object, readonly [x: Tensor], object, Tensor, object> = defineOp({
+      name: 'failing',
+      reference: {},
+      forward: (context, [x]) => ({ y: context.alias(x, x.shape), saved: {} }),
+      backward: context => {
+        context.temporary(1000)
+        throw new Error('inside')
+      },
+    })
+    withBackend(backend, () => {
+      const { used } = backend.memory()
+      const run = (): void =>
+        step(() => {
+          const x = leaf([1, 2])
+          const y = mul(x, x)
+          backward(sum(mul(failing([y], {}), mul(y, x))))
+        })
+      expect(run).toThrow('inside')
+      expect(backend.memory().used).toBe(used)
+    })
+  })
+
+  it('runs one step at a time, and none that waits', () => {
+    withBackend(make(), () => {
+      expect(inStep()).toBe(false)
+      expect(step(inStep)).toBe(true)
+      expect(() => step(() => step(() => 1))).toThrow('steps do not nest')
+      expect(() => scoped(() => step(() => 1))).toThrow('steps do not nest')
+      expect(() => step(async () => 1)).toThrow(TypeError)
+      expect(() => step(async () => 1)).toThrow('await before the step')
+      expect(() => scoped(async () => 1)).toThrow('await before the step')
+      expect(inStep()).toBe(false)
+    })
+  })
+
+  it('differentiates nothing under noGrad, nor integers', () => {
+    withBackend(make(), () => {
+      const x = leaf([1, 5])
+      const run = (): void =>
+        step(() => {
+          const y = sum(mul(x, x))
+          noGrad(() => backward(y))
+        })
+      expect(run).toThrow('expected to be called inside step')
+      expect(step(() => max(x, { dim: 0 }).indices.requiresGrad)).toBe(false)
     })
   })
 

@@ -2,7 +2,16 @@
 // is deleted.
 
 import { Linear, LowrankError, memory, tensor, withBackend } from 'lowrank'
-import { attach, deleteAdapter, type LoraConfig, loraLayers, setAdapter } from 'lowrank/lora'
+import { memoryDirectory } from 'lowrank/io'
+import {
+  attach,
+  deleteAdapter,
+  type LoraConfig,
+  load,
+  loraLayers,
+  saveAdapter,
+  setAdapter,
+} from 'lowrank/lora'
 import { reference } from 'lowrank/reference'
 import { describe, expect, it } from 'vitest'
 import { tinyLlama } from '../support/models.ts'
@@ -25,17 +34,29 @@ describe('an adapter on a backend that is not the default one', () => {
     ['modules', { modulesToSave: ['lm_head'] }],
     ['tokens', { trainableTokenIndices: [1] }],
     ['biases of the base', { bias: 'all' }],
-  ] satisfies [string, LoraConfig][])('is there altogether: %s', (_, config) => {
-    const backend = reference()
-    const model = withBackend(backend, () => tinyLlama())
-    attach(model, { r: 2, targetModules: ['q_proj'], ...config })
-    expect(model.parameters().every(parameter => parameter.backend === backend)).toBe(true)
-    for (const { layer } of loraLayers(model)) {
-      const { start } = layer.states()[0]
-      expect([start?.A.backend ?? backend, start?.B.backend ?? backend]).toEqual([backend, backend])
-      expect([start?.A.requiresGrad, start?.B.requiresGrad]).not.toContain(true)
-    }
-  })
+  ] satisfies [string, LoraConfig][])(
+    'is there altogether, also when it was read: %s',
+    async (_, config) => {
+      const backend = reference()
+      const model = withBackend(backend, () => tinyLlama())
+      attach(model, { r: 2, targetModules: ['q_proj'], ...config })
+      const files = memoryDirectory()
+      await saveAdapter(model, files)
+      const read = withBackend(backend, () => tinyLlama())
+      await load(read, files)
+      for (const parameter of [...model.parameters(), ...read.parameters()]) {
+        expect(parameter.backend).toBe(backend)
+      }
+      for (const { layer } of loraLayers(model)) {
+        const { start } = layer.states()[0]
+        expect([start?.A.backend ?? backend, start?.B.backend ?? backend]).toEqual([
+          backend,
+          backend,
+        ])
+        expect([start?.A.requiresGrad, start?.B.requiresGrad]).not.toContain(true)
+      }
+    },
+  )
 })
 
 describe('default adapters', () => {

@@ -3,11 +3,16 @@
 
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { binary as core } from '../../src/backends/wasm/binaries/core.ts'
+import { binary } from '../../src/backends/wasm/binaries/transformer.ts'
 import { withBackend } from '../../src/core/backend.ts'
 import { Random } from '../../src/core/rng.ts'
 import { type Tensor, tensor } from '../../src/core/tensor.ts'
 import { type AttentionOptions, scaledDotProductAttention } from '../../src/ops/attention.ts'
+import { attentionScratch } from '../../src/ops/attention_shape.ts'
+import { MATMUL_SCRATCH } from '../../src/ops/matmul.ts'
 import { backends } from '../support/backends.ts'
+import { KernelInstance } from '../support/instance.ts'
 import { checkOp } from '../support/op.ts'
 
 interface Sizes {
@@ -346,5 +351,25 @@ describe('scaledDotProductAttention refuses', () => {
     expect(() => scaledDotProductAttention(q, k, k, { window: 0 })).toThrow(
       'scaledDotProductAttention: window must be a whole number from 1 up, got 0',
     )
+  })
+})
+
+describe('scratch', () => {
+  const { kernels } = new KernelInstance(binary.module())
+  // What a product may use beyond what it does would hide a part that is missing.
+  const spare = MATMUL_SCRATCH - new KernelInstance(core.module()).kernels.matmul_scratch()
+
+  it.each([
+    [1, 1, 1],
+    [8, 8, 8],
+    [9, 64, 64],
+    [17, 12, 5],
+    [100, 7, 12],
+    [9, 8, 64],
+    [1000, 128, 3],
+  ])('for %i keys of sizes %i and %i is what the kernels ask for', (Tk, D, Dv) => {
+    const given = attentionScratch(Tk, D, Dv) - spare
+    expect(kernels.attention_scratch(Tk, D, Dv)).toBeLessThanOrEqual(given)
+    expect(kernels.attention_backward_scratch(Tk, D, Dv)).toBeLessThanOrEqual(given)
   })
 })

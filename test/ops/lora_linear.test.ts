@@ -200,6 +200,25 @@ describe.each(backends)('loraLinear on $name', ({ make }) => {
     })
   })
 
+  it('holds what backward reads beyond the scope of the layer', () => {
+    withBackend(make(), () => {
+      const [x, a, b] = [draws(3, I), draws(R, I), draws(O, R)]
+      const gradients = (around: (fn: () => Tensor) => Tensor): unknown[] => {
+        const [A, B] = [a, b].map(({ data, shape }) => tensor(data, shape, { requiresGrad: true }))
+        step(() => {
+          const y = around(() => {
+            const updates = [A, B].map(factor => mul(factor, 2))
+            const update = { A: updates[0], B: updates[1], scale: 1.5 }
+            return loraLinear(tensor(x.data, x.shape), undefined, undefined, [update])
+          })
+          backward(mul(y, add(y, 1)), tensor(draws(3, O).data.fill(0.5), [3, O]))
+        })
+        return [A.grad?.dataSync(), B.grad?.dataSync()]
+      }
+      expect(gradients(scoped)).toEqual(gradients(fn => fn()))
+    })
+  })
+
   it('refuses a weight or bias that does not fit', () => {
     const run = (weight: Shape, bias: Shape, transposed: boolean) => () =>
       withBackend(make(), () => {

@@ -273,6 +273,7 @@ describe('a copy', () => {
     { name: 'of channels', shape: [2, 4, 5, 3], strides: [60, 5, 1, 20], want: [1, 2, 20, 3] },
     { name: 'around size 1', shape: [2, 1, 4], strides: [4, 9, 1], want: [1, 1, 1, 8] },
     { name: 'with a gap', shape: [2, 3], strides: [5, 1], want: [1, 1, 2, 3] },
+    { name: 'of every other element', shape: [2, 3, 4], strides: [40, 10, 2], want: [1, 2, 3, 4] },
     { name: 'of a repeat', shape: [2, 3], strides: [0, 1], want: [1, 1, 2, 3] },
     // The two axes that are contiguous on a side come last.
     { name: 'of axes reversed', shape: [4, 3, 2], strides: [1, 4, 12], want: [1, 3, 4, 2] },

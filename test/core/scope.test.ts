@@ -2,6 +2,7 @@
 
 import { describe, expect, it } from 'vitest'
 import { type Backend, withBackend } from '../../src/core/backend.ts'
+import { LowrankError } from '../../src/core/errors.ts'
 import { Parameter } from '../../src/core/parameter.ts'
 import { acquire, allocateScoped, scoped } from '../../src/core/scope.ts'
 import { step } from '../../src/core/tape.ts'
@@ -116,6 +117,7 @@ describe('scopes on a backend that must be waited for', () => {
   it('say what is gone', async () => {
     const w = withBackend(new DeferredBackend(), () => new Parameter([1], [1]))
     w.dispose()
+    await expect(w.data()).rejects.toBeInstanceOf(LowrankError)
     await expect(w.data()).rejects.toThrow('used after the scope that owned it was left')
   })
 })

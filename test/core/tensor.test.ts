@@ -52,6 +52,17 @@ describe.each(backends)('a tensor on $name', ({ make }) => {
     })
   })
 
+  it('has the precision of its backend', () => {
+    const backend = make()
+    withBackend(backend, () => {
+      const want = backend.precision === 64 ? Float64Array.of(0.1) : Float32Array.of(0.1)
+      expect(tensor([0.1], [1]).dataSync()).toEqual(want)
+      const w = new Parameter([0.1], [1])
+      w.buffer()
+      expect(w.dataSync()).toEqual(want)
+    })
+  })
+
   it('takes integers as they are', () => {
     withBackend(make(), () => {
       const x = tensor([1.9, -2], [2], { dtype: 'int32' })

@@ -11,7 +11,7 @@ import {
   setAdapter,
 } from 'lowrank/lora'
 import type { CausalLM } from 'lowrank/models'
-import { Embedding } from 'lowrank/nn'
+import { Embedding, LayerNorm } from 'lowrank/nn'
 import { reference } from 'lowrank/reference'
 import { describe, expect, it } from 'vitest'
 import { tinyLlama } from '../support/models.ts'
@@ -246,6 +246,34 @@ describe('enableLora', () => {
 })
 
 describe('a plan', () => {
+  it.each([
+    { modulesToSave: ['norm', 'fc1'] },
+    { bias: 'all' },
+    { bias: 'lora_only' },
+    { trainableTokenIndices: [1, 2] },
+    { loraBias: true },
+    { useDora: true },
+    { useLoraFa: true },
+  ] satisfies LoraConfig[])('counts what is trained: %j', config => {
+    class Part extends Module {
+      embed_tokens: Embedding = new Embedding(5, 4)
+      fc1: Linear = new Linear(4, 4)
+      fc2: Linear = new Linear(4, 3)
+      norm: LayerNorm = new LayerNorm(3)
+
+      forward(x: Tensor): Tensor {
+        return this.norm.forward(this.fc2.forward(this.fc1.forward(this.embed_tokens.forward(x))))
+      }
+    }
+    const model = new Part()
+    const full = { r: 2, targetModules: ['fc2'], ...config }
+    const { trainable, total } = plan(model, full)
+    attach(model, full)
+    const sum = (parameters: readonly { size: number }[]) =>
+      parameters.reduce((count, { size }) => count + size, 0)
+    expect([sum(model.trainable()), sum(model.parameters())]).toEqual([trainable, total])
+  })
+
   it('names a dozen of the layers where a target is none', () => {
     const wide = new Stack()
     const [problem] = problemsOf({ targetModules: ['nothing_like_it'] }, wide)

@@ -116,6 +116,7 @@ describe('the adapter that is saved', () => {
       first: Linear = new Linear(4, 4)
       second: Conv1D = new Conv1D(4, 4)
       table: Embedding = new Embedding(5, 4)
+      third: Linear = new Linear(4, 4)
 
       forward(x: Tensor): Tensor {
         return this.second.forward(this.first.forward(this.table.forward(x)))
@@ -131,6 +132,7 @@ describe('the adapter that is saved', () => {
     }
     expect(await stored(['first', 'second', 'table'])).toBe(true)
     expect(await stored(['first', 'table'])).toBe(false)
+    expect(await stored(['second', 'third'])).toBe(false)
     expect(await stored(['table'])).toBe(false)
   })
 })

@@ -3,7 +3,14 @@
 import { attach, manualSeed } from 'lowrank'
 import { loraLayers } from 'lowrank/lora'
 import { describe, expect, it } from 'vitest'
-import { exactChoice, exactPattern, matchesTarget, patternValue } from '../../src/lora/targets.ts'
+import {
+  compilePattern,
+  exactChoice,
+  exactPattern,
+  matchesTarget,
+  nearMisses,
+  patternValue,
+} from '../../src/lora/targets.ts'
 import { tinyLlama } from '../support/models.ts'
 
 describe('a pattern as target', () => {
@@ -76,4 +83,27 @@ describe('fresh adapters', () => {
     expect(starts.length).toBe(4)
     expect(new Set(starts).size).toBe(4)
   })
+})
+
+describe('near misses', () => {
+  it.each([
+    ['layers.0.self_attn.vproj', ['v_proj', 'lm_head'], ['v_proj']],
+    ['abc', ['ade', 'xyz'], ['ade']],
+    ['abxyz', ['ab'], []],
+    ['abcdefghijkl', ['abcdefghzzzz', 'abcdefgzzzzz'], ['abcdefghzzzz']],
+    ['fc', ['fc12', 'fc1', 'fc2', 'fb', 'fc', 'fc1'], ['fc', 'fc1', 'fc2']],
+    ['fcxy', ['fc', 'fcx'], ['fcx', 'fc']],
+  ])('of %s among %j are %j, the nearest first', (wanted, names, near) => {
+    expect(nearMisses(wanted, names)).toEqual(near)
+  })
+})
+
+it('a pattern that is none is refused with the reason of the engine', () => {
+  const compile = () => compilePattern('targetModules', '(q_proj')
+  expect(compile).toThrow('targetModules: "(q_proj" is not a valid pattern: ')
+  try {
+    compile()
+  } catch (error) {
+    expect((error as Error).cause).toBeInstanceOf(SyntaxError)
+  }
 })

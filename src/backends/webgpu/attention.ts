@@ -44,7 +44,11 @@ function forwardProgram(Dv: number, aligned: boolean): Program {
   for (var start = first_key(t); start < end; start += SIZE) {
     let j = start + lane;
     var score = -infinity();
-    if (j < end) { score = masked(capped(raw_score(b, h, t, j)), b, h, t, j); }
+    if (j < end) {
+      let seen = masked(capped(raw_score(b, h, t, j)), b, h, t, j);
+      // A maximum may leave NaN out; infinity stays, and infinity less itself is NaN again.
+      score = select(seen, infinity(), is_nan(seen));
+    }
     let top = max(largest, group_max(lane, score));
     let hidden = top < -3.4028234663852886e38;
     let weight = select(exponential(score - top), 0.0, hidden || j >= end);

@@ -3,13 +3,13 @@
 // what changed, and runs of two folders don't disturb each other.
 // https://stryker-mutator.io/docs/stryker-js/configuration/
 
-const folder = process.env.LOWRANK_MUTATE ?? 'optim'
+import { folder } from './scripts/mutation/config.mjs'
 
 const config = {
   mutate: [`src/${folder}/**/*.ts`],
-  testRunner: 'vitest',
-  // Which tests reach a mutant is known from the first run: no need to follow imports each time.
-  vitest: { configFile: 'vitest.mutation.config.ts', related: false },
+  plugins: ['./scripts/mutation/runner.mjs'],
+  testRunner: 'in-process',
+  testRunnerNodeArgs: ['--expose-gc'],
   coverageAnalysis: 'perTest',
   incremental: true,
   incrementalFile: `out/mutation/${folder}.json`,
@@ -20,7 +20,7 @@ const config = {
   // The words of messages are for people, and constants of modules cannot be switched at run time.
   mutator: { excludedMutations: ['StringLiteral'] },
   ignoreStatic: true,
-  ignorePatterns: ['dist', 'out', 'bench', 'test/runtimes/node_modules', 'interop', '.ci'],
+  ignorePatterns: ['dist', 'out', 'bench', 'test/runtimes', 'test/webgpu', 'interop', '.ci'],
   concurrency: Number(process.env.LOWRANK_MUTATION_WORKERS ?? 1),
   timeoutMS: 4000,
 }

@@ -3,7 +3,7 @@
 // commas between, replaces them.
 
 const TESTS = {
-  core: 'core,linalg,nn,ops/linear,ops/dropout,ops/strided,ops/cast,ops/gradient_room,optim/optimizer,train/train_step',
+  core: 'core,ops/linear,ops/dropout,ops/gradient_room,lora/checkpoint,lora/active',
   optim: 'optim,conformance/optim,conformance/bounds',
   ops: 'ops,backends/wasm/transformer,conformance/ops,conformance/bounds,conformance/exports,conformance/shapes',
   lora: 'lora,conformance/layers_exports',

@@ -41,6 +41,10 @@ describe('the weights that a file carries', () => {
     [['embed_tokens'], ['model.embed_tokens.base_layer.weight']],
     [['lm_head', 'q_proj'], ['lm_head.base_layer.weight']],
     [['q_proj'], []],
+    // PEFT looks for the bare name in a list.
+    [['model.embed_tokens'], []],
+    ['.*embed_t.*s', ['model.embed_tokens.base_layer.weight']],
+    ['.*(q_proj|no_embed_tokens)', []],
     ['.*embed_tokens', ['model.embed_tokens.base_layer.weight']],
     ['.*q_proj', []],
     [
@@ -69,6 +73,9 @@ describe('the weights that a file carries', () => {
     expect(model.forward(ids(), { adapter: null }).dataSync()).toEqual(before)
     const [{ layer }] = loraLayers(model)
     expect(layer.states()[0].own?.weight?.requiresGrad).toBe(false)
+    const further = await load(llama(1), files, { isTrainable: true })
+    const [own] = loraLayers(further).map(({ layer }) => layer.states()[0].own?.weight)
+    expect([own?.requiresGrad, further.trainable().length]).toEqual([false, 2])
     mergeAndUnload(model)
     Array.from(model.forward(ids()).dataSync()).forEach((value, i) => {
       expect(value).toBeCloseTo(logits[i], 5)

@@ -40,6 +40,13 @@ export class LowrankError extends Error {
   }
 }
 
+/** Throws an `argument` error for a word that an option does not know. */
+export function checkChoice(where: string, value: string, choices: readonly string[]): void {
+  if (!choices.includes(value)) {
+    throw new LowrankError('argument', `${where}: expected ${choices.join(' or ')}, got ${value}`)
+  }
+}
+
 /** Throws one error for all problems of one kind: the first line says where and how many. */
 export function throwAll(code: ErrorCode, where: string, problems: readonly string[]): void {
   if (problems.length === 1) {

@@ -2,7 +2,7 @@
 // fit.
 
 import { dims } from '../core/dims.ts'
-import { LowrankError } from '../core/errors.ts'
+import { checkChoice, LowrankError } from '../core/errors.ts'
 import { formatShape, type Shape, stridesOf } from '../core/shape.ts'
 import type { Tensor } from '../core/tensor.ts'
 import { MASK_KIND } from './attention_reference.ts'
@@ -140,6 +140,7 @@ export function attentionProblem(
   options: AttentionOptions,
 ): AttentionProblem {
   const { layout = 'BTHD', window, queryOffset = 0, softcap = 0 } = options
+  checkChoice('scaledDotProductAttention: layout', layout, Object.keys(PATTERNS))
   const patterns = PATTERNS[layout]
   const { B, Tq, H, D } = dims('scaledDotProductAttention: q', q, patterns.q)
   const { T, Hkv } = dims('scaledDotProductAttention: k', k, patterns.k, { B, D })

@@ -99,8 +99,9 @@ export function binaryCrossEntropyWithLogits(
   checkWeight(input, 'weight', weight)
   checkWeight(input, 'posWeight', posWeight)
   const op = binaryCrossEntropyWithLogitsOp
+  const divisor = divisorOf('binaryCrossEntropyWithLogits', reduction, input.size)
   if (!weight) {
-    return op([input, target, posWeight], { divisor: divisorOf(reduction, input.size) })
+    return op([input, target, posWeight], { divisor })
   }
   const elements = mul(op([input, target, posWeight], {}), weight)
   return reduction === 'none' ? elements : reduction === 'sum' ? sum(elements) : mean(elements)

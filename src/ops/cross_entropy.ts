@@ -11,7 +11,7 @@
 
 import { transformer as binary } from '#kernels/transformer'
 import type { Floats, Ints } from '../core/backend.ts'
-import { LowrankError } from '../core/errors.ts'
+import { checkChoice, LowrankError } from '../core/errors.ts'
 import { exp, log } from '../core/math.ts'
 import { defineOp, type Op } from '../core/op.ts'
 import { formatShape, type Shape, sameShape } from '../core/shape.ts'
@@ -19,7 +19,7 @@ import type { Tensor } from '../core/tensor.ts'
 import { gradientRoom } from './gradient_room.ts'
 import { checkInt32 } from './indices.ts'
 import { rowExpSum, rowMax } from './logsumexp.ts'
-import type { Reduction } from './loss.ts'
+import { REDUCTIONS, type Reduction } from './loss.ts'
 import { type Rows, readRows, rowsAlong, writeRows } from './rows.ts'
 
 export interface CrossEntropyKernels {
@@ -301,6 +301,7 @@ export function checkClasses(
 /** The settings that options mean. Throws an `argument` error for one out of range. */
 export function readSettings(where: string, options: CrossEntropyOptions): CrossEntropySettings {
   const { ignoreIndex = -100, weight, labelSmoothing = 0, reduction = 'mean' } = options
+  checkChoice(`${where}: reduction`, reduction, REDUCTIONS)
   if (!(labelSmoothing >= 0 && labelSmoothing <= 1)) {
     throw new LowrankError(
       'argument',

@@ -5,6 +5,7 @@
 //   tanh   y = x (1 + t) / 2                              dx = dy ((1 + t) / 2 + x (1 − t²) u' / 2)
 //          t = tanh u, u = √(2/π) (x + 0.044715 x³)       u' = √(2/π) (1 + 3 · 0.044715 x²)
 
+import { checkChoice } from '../core/errors.ts'
 import { erf, exp, tanh } from '../core/math.ts'
 import type { Shape } from '../core/shape.ts'
 import type { Tensor } from '../core/tensor.ts'
@@ -65,6 +66,8 @@ export interface GeluOptions {
  * ```
  */
 export function gelu<S extends Shape>(x: Tensor<S>, options: GeluOptions = {}): Tensor<S> {
-  const op = options.approximate === 'tanh' ? geluTanhOp : geluOp
+  const { approximate = 'none' } = options
+  checkChoice('gelu: approximate', approximate, ['none', 'tanh'])
+  const op = approximate === 'tanh' ? geluTanhOp : geluOp
   return op([x], {}) as Tensor<S>
 }

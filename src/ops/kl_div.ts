@@ -5,10 +5,11 @@
 //   log-target t     y = e^t (t − x)                      dx = −g e^t   dt = g e^t (t − x + 1)
 
 import { losses as binary } from '#kernels/losses'
+import { checkChoice } from '../core/errors.ts'
 import { exp, log } from '../core/math.ts'
 import type { Tensor } from '../core/tensor.ts'
 import type { BroadcastKernel } from './broadcast.ts'
-import { defineLoss, divisorOf, type LossOp, type Reduction } from './loss.ts'
+import { defineLoss, divisorOf, type LossOp, REDUCTIONS, type Reduction } from './loss.ts'
 import type { SumKernels } from './sum.ts'
 
 export interface KlDivKernels extends SumKernels {
@@ -86,8 +87,9 @@ export interface KlDivOptions {
  */
 export function klDiv(input: Tensor, target: Tensor, options: KlDivOptions = {}): Tensor {
   const { reduction = 'mean', logTarget = false } = options
+  checkChoice('klDiv: reduction', reduction, [...REDUCTIONS, 'batchmean'])
   const divisor =
-    reduction === 'batchmean' ? (input.shape[0] ?? 1) : divisorOf(reduction, input.size)
+    reduction === 'batchmean' ? (input.shape[0] ?? 1) : divisorOf('klDiv', reduction, input.size)
   return logTarget
     ? klDivLogOp([input, target], { divisor })
     : klDivOp([input, target], { divisor })

@@ -6,7 +6,7 @@
 // The elements of a sum are a temporary; backward starts from x and target again.
 
 import type { Binary } from '../core/backend.ts'
-import { LowrankError } from '../core/errors.ts'
+import { checkChoice, LowrankError } from '../core/errors.ts'
 import { defineOp, type Op, type OpContext } from '../core/op.ts'
 import { formatShape, sameShape } from '../core/shape.ts'
 import type { Tensor } from '../core/tensor.ts'
@@ -122,7 +122,10 @@ export function defineLoss<K extends SumKernels>(definition: LossDefinition<K>):
   })
 }
 
-/** What a sum of `count` elements is divided by. */
-export function divisorOf(reduction: Reduction, count: number): number | undefined {
+export const REDUCTIONS: readonly string[] = ['mean', 'sum', 'none']
+
+/** What a sum of `count` elements is divided by. Throws an `argument` error for another reduction. */
+export function divisorOf(where: string, reduction: Reduction, count: number): number | undefined {
+  checkChoice(`${where}: reduction`, reduction, REDUCTIONS)
   return reduction === 'none' ? undefined : reduction === 'mean' ? count : 1
 }

@@ -44,5 +44,6 @@ export interface MseLossOptions {
  * ```
  */
 export function mseLoss(input: Tensor, target: Tensor, options: MseLossOptions = {}): Tensor {
-  return mseLossOp([input, target], { divisor: divisorOf(options.reduction ?? 'mean', input.size) })
+  const divisor = divisorOf('mseLoss', options.reduction ?? 'mean', input.size)
+  return mseLossOp([input, target], { divisor })
 }

@@ -23,6 +23,7 @@ const config = {
   ignorePatterns: ['dist', 'out', 'bench', 'test/runtimes', 'test/webgpu', 'interop', '.ci'],
   concurrency: Number(process.env.LOWRANK_MUTATION_WORKERS ?? 1),
   timeoutMS: 4000,
+  dryRunTimeoutMinutes: 20,
 }
 
 export default config

@@ -72,66 +72,86 @@ class InProcessRunner {
   }
 
   async mutantRun({ activeMutant, testFilter, hitLimit, disableBail }) {
-    const wanted = new Set(testFilter ?? this.#tests.map(({ id }) => id))
+    const wanted = testFilter ? new Set(testFilter) : undefined
     const rank = ({ id, ms }) => (this.#catchers.includes(id) ? ms - 1e6 : ms)
-    const order = this.#tests.filter(({ id }) => wanted.has(id)).sort((a, b) => rank(a) - rank(b))
-    state.hitCount = 0
-    state.hitLimit = hitLimit
+    const order = this.#tests.filter(({ id }) => wanted?.has(id) ?? true)
+    order.sort((a, b) => rank(a) - rank(b))
     const results = []
     for (const test of order) {
-      state.activeMutant = activeMutant.id
-      const error = await failure(test)
-      state.activeMutant = undefined
+      const { error, hits } = await this.#failureWith(activeMutant.id, hitLimit, test)
+      const timeout = determineHitLimitReached(hits, hitLimit)
+      if (timeout) {
+        return toMutantRunResult(timeout)
+      }
       results.push(resultOf(test, error))
-      if (error) {
-        await this.#caughtBy(test)
-        if (!disableBail) {
-          break
-        }
+      if (error && !disableBail) {
+        break
       }
     }
-    const timeout = determineHitLimitReached(state.hitCount, hitLimit)
-    state.hitCount = undefined
-    return toMutantRunResult(timeout ?? { status: DryRunStatus.Complete, tests: results })
+    return toMutantRunResult({ status: DryRunStatus.Complete, tests: results })
   }
 
-  /** Fresh modules, if the mutant left something behind that makes the test fail without it. */
-  async #caughtBy(test) {
-    this.#catchers = [test.id, ...this.#catchers.filter(id => id !== test.id)].slice(0, 12)
-    state.hitCount = undefined
-    if (await failure(test)) {
-      await this.#load()
+  /**
+   * What a test threw with a mutant. Where it fails without the mutant, too, an earlier one left something
+   * behind, and what it does in fresh modules counts.
+   */
+  async #failureWith(id, hitLimit, test) {
+    const found = await failureWhile(id, hitLimit, test)
+    if (!found.error) {
+      return found
     }
+    this.#catchers = [test.id, ...this.#catchers.filter(other => other !== test.id)].slice(0, 12)
+    if (!(await failure(test))) {
+      return found
+    }
+    await this.#load()
+    const fresh = this.#tests.find(other => other.id === test.id)
+    return failureWhile(id, hitLimit, fresh)
   }
+}
+
+/** What a test threw while a mutant was active, and how often the mutant was met. */
+async function failureWhile(id, hitLimit, test) {
+  Object.assign(state, { activeMutant: id, hitCount: 0, hitLimit })
+  const error = await failure(test)
+  const hits = state.hitCount
+  Object.assign(state, { activeMutant: undefined, hitCount: undefined, hitLimit: undefined })
+  return { error, hits }
 }
 
 function resultOf({ id, name, file, ms }, error) {
-  const common = { id, name, fileName: file, timeSpentMs: ms }
+  const result = { id, name, fileName: file, timeSpentMs: ms }
   return error
-    ? { ...common, status: TestStatus.Failed, failureMessage: String(error.message ?? error) }
-    : { ...common, status: TestStatus.Success }
+    ? { ...result, status: TestStatus.Failed, failureMessage: String(error.message ?? error) }
+    : { ...result, status: TestStatus.Success }
 }
 
-/** Runs a test and its hooks; what it threw. */
+/** Runs a test and its hooks; what they threw first. */
 async function failure({ run, blocks }) {
-  try {
-    for (const block of blocks) {
-      for (const hook of block.beforeAll.splice(0)) {
-        await hook()
-      }
-      for (const hook of block.beforeEach) {
-        await hook()
-      }
-    }
-    await run({})
-    return undefined
-  } catch (error) {
-    return error ?? new Error('undefined was thrown')
-  } finally {
-    for (const hook of blocks.toReversed().flatMap(block => block.afterEach)) {
-      await hook()
+  const { activeMutant } = state
+  let thrown
+  const attempt = async action => {
+    try {
+      await action()
+    } catch (error) {
+      thrown ??= error ?? new Error('undefined was thrown')
     }
   }
+  // Once for many tests, so without what one of them is run for.
+  state.activeMutant = undefined
+  for (const hook of blocks.flatMap(block => block.beforeAll.splice(0))) {
+    await attempt(hook)
+  }
+  state.activeMutant = activeMutant
+  for (const action of [...blocks.flatMap(block => block.beforeEach), run]) {
+    if (!thrown) {
+      await attempt(action)
+    }
+  }
+  for (const hook of blocks.toReversed().flatMap(block => block.afterEach)) {
+    await attempt(hook)
+  }
+  return thrown
 }
 
 InProcessRunner.inject = tokens(commonTokens.options)

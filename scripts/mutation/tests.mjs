@@ -49,8 +49,9 @@ function titled(title, values, place) {
 function withForms(add) {
   const skipped = Object.assign(() => {}, { each: () => () => {} })
   const each = rows => (title, run) => {
+    const isTable = rows.every(Array.isArray)
     rows.forEach((row, place) => {
-      const values = Array.isArray(row) ? row : [row]
+      const values = isTable ? row : [row]
       add(titled(title, values, place), () => run(...values))
     })
   }

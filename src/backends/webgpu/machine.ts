@@ -47,11 +47,14 @@ export class Machine {
     return kernel
   }
 
-  /** Calls `fn` with room for `count` 32-bit words that is given back afterwards. */
+  /** Calls `fn` with room for `count` 32-bit words that is given back afterwards, also where `fn` throws. */
   withRoom(count: number, fn: (room: Block) => void): void {
     const room = this.#pool.allocate(count * 4)
-    fn(room)
-    this.#pool.release(room)
+    try {
+      fn(room)
+    } finally {
+      this.#pool.release(room)
+    }
   }
 }
 

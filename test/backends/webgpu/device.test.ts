@@ -14,6 +14,7 @@ import { crossEntropy } from '../../../src/ops/cross_entropy.ts'
 import { embedding } from '../../../src/ops/embedding.ts'
 import { linear } from '../../../src/ops/linear.ts'
 import { loraLinear } from '../../../src/ops/lora_linear.ts'
+import { matmulReference } from '../../../src/ops/matmul.ts'
 import { rmsNorm } from '../../../src/ops/rms_norm.ts'
 import { AdamW } from '../../../src/optim/adamw.ts'
 import { trainStep } from '../../../src/train/train_step.ts'
@@ -138,6 +139,21 @@ describe.runIf(hasDawn())('webgpu', () => {
     curves[0].forEach((value, i) => {
       expect(Math.abs(value - curves[1][i])).toBeLessThanOrEqual(20 * 32 * 2 ** -24 * 3.5)
     })
+  })
+
+  it('gives the room of a product back that it refuses', async () => {
+    const { gpu } = await countedGpu()
+    const backend = await webgpu({ gpu, maximumBindingBytes: 2 ** 20 })
+    const [M, N, K] = [8, 8, 2 ** 16]
+    // Only the first operand is too large; K is long enough to be split.
+    const [a, b, c] = [M * K, N * 4096, M * N].map(count => backend.allocate('float32', count))
+    const { matmul_nt } = backend.kernels({ name: 'matmul', reference: matmulReference })
+    const before = backend.memory().used
+    const multiply = (): void =>
+      matmul_nt(a, 0, K, b, 0, 4096, 0, c, 0, N, M, N, K, 1, 0, backend.scratch(0))
+    expect(multiply).toThrow(LowrankError)
+    expect(multiply).toThrow(LowrankError)
+    expect(backend.memory().used).toBe(before)
   })
 
   it('says how to read where reading at once is asked for', async () => {

@@ -32,8 +32,8 @@ const FOLDERS: Readonly<Record<string, (example: Case) => readonly string[]>> = 
   'hostile/adapters': ({ json }) => ['base', json.adapter],
   'hostile/safetensors': ({ json }) => [json.file],
   'export/gguf': () => ['base', 'adapter'],
-  'export/mlx': () => ['adapter'],
-  'export/portable': () => ['adapter'],
+  'export/mlx': () => ['base', 'adapter'],
+  'export/portable': () => ['base', 'adapter'],
   'export/gguf_lora': ({ json }) => [`${json.model}/base`, `${json.model}/adapter`],
   'export/attempts': ({ json }) => [`${json.model}/base`, `${json.model}/adapter`],
 }

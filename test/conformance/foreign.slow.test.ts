@@ -117,7 +117,8 @@ describe('a program', () => {
     const files = program(
       'files',
       `name=$(sed -n 's/^ *"name": "\\(.*\\)",$/\\1/p' "$1/case.json"); ` +
-        'test -e "$1/expected" && exit 1; test -e "$1/adapter" || exit 1; mkdir "$1/answer"; ' +
+        'test -e "$1/expected" && exit 1; test -e "$1/adapter" || exit 1; ' +
+        'test -e "$1/base/config.json" || exit 1; mkdir "$1/answer"; ' +
         `cp "${at('conformance')}/$name/expected/"* "$1/answer/"`,
     )
     const { lines, code } = await verify('conformance/export', files)

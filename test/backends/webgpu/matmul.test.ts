@@ -102,6 +102,10 @@ describe('rules on the shape', () => {
       const share = shareOf(8, 8, K)
       expect(share % 4).toBe(0)
       expect(share).toBeGreaterThanOrEqual(128)
+      const parts = Math.ceil(K / share)
+      expect(parts).toBeGreaterThan(1)
+      expect(parts * share).toBeGreaterThanOrEqual(K)
+      expect((parts - 1) * share).toBeLessThan(K)
     }
   })
 })

@@ -26,6 +26,8 @@ export class Storage {
   packed: readonly [rows: number, cols: number] | undefined
   /** How many times the tape needs these elements. */
   holds = 0
+  /** How many times these elements were handed out to be written to. */
+  writes = 0
 
   constructor(backend: Backend, dtype: DType, count: number, owner: Owner) {
     this.backend = backend
@@ -224,12 +226,12 @@ function keptBy(value: unknown): ReadonlySet<Storage> {
 }
 
 /** A step holds the backend's memory until it ends: two that wait would interleave in it. */
-export function refusePromise(result: unknown): void {
+export function refusePromise(result: unknown, where = 'step'): void {
   if (result instanceof Promise) {
     result.catch(() => undefined)
     throw new TypeError(
-      'step: expected a synchronous function, got one that returns a promise ' +
-        '(await before the step, not inside it)',
+      `${where}: expected a synchronous function, got one that returns a promise ` +
+        '(await before it, not inside it)',
     )
   }
 }

@@ -203,8 +203,9 @@ export class PersistentTensor<S extends Shape = Shape> extends Tensor<S> {
     forgotten.register(this, storage)
   }
 
-  /** The buffer, uploaded on first use and kept. */
+  /** The buffer, to be written to; uploaded on first use and kept. */
   buffer(): Floats {
+    this.storage.writes++
     return acquire(this.storage)
   }
 

@@ -4,8 +4,9 @@
 
 import { type Backend, currentBackend, withBackend } from '../core/backend.ts'
 import type { TypedArray } from '../core/dtype.ts'
+import { LowrankError } from '../core/errors.ts'
 import type { Parameter } from '../core/parameter.ts'
-import { hostOf, hostStorage, release, type Storage } from '../core/scope.ts'
+import { hostOf, hostStorage, refusePromise, release, type Storage } from '../core/scope.ts'
 import { storageOf } from '../core/tensor.ts'
 import { Module } from '../nn/module.ts'
 import { holdersIn } from './adapters.ts'
@@ -15,6 +16,8 @@ import { LoraModule } from './module.ts'
 interface Taken {
   readonly home: Storage
   readonly here: Storage
+  /** How often `home` had been opened to writers when it was read. */
+  readonly writes: number
   /** Whether an adapter may be written to in its place. */
   readonly held: boolean
 }
@@ -54,14 +57,29 @@ async function takeAll(module: Module, backend: Backend): Promise<Map<Parameter,
   for (const parameter of allParameters(module)) {
     const home = parameter.storage
     if (!home.backend.synchronous) {
-      taken.set(parameter, {
-        home,
-        here: await copyOn(backend, home),
-        held: held.has(parameter),
-      })
+      const { writes } = home
+      const here = await copyOn(backend, home)
+      taken.set(parameter, { home, here, writes, held: held.has(parameter) })
     }
   }
   return taken
+}
+
+/** Throws where a parameter is no longer what was read: going on would undo what it has become. */
+function refuseChanged(module: Module, taken: ReadonlyMap<Parameter, Taken>): void {
+  const changed = [...allParameters(module)].filter(parameter => {
+    const { storage } = parameter
+    const was = taken.get(parameter)
+    const isAsRead = storage === was?.home && storage.writes === was.writes
+    return !(isAsRead || storage.backend.synchronous)
+  })
+  if (changed.length > 0) {
+    throw new LowrankError(
+      'scope',
+      `onCpu: expected a model that nothing else uses, got one of which ${changed.length} ` +
+        'parameters changed while it was read (await training and attaching before)',
+    )
+  }
 }
 
 /** Gives a parameter its elements back on `backend`. */
@@ -106,12 +124,64 @@ function putAllBack(
   }
 }
 
+/** The modules in a value: a module, or arrays and records of them. */
+function modulesIn(value: unknown): Module[] {
+  if (value instanceof Module) {
+    return [value]
+  }
+  if (!(value instanceof Object)) {
+    return []
+  }
+  const isRecord = Object.getPrototypeOf(value) === Object.prototype
+  return isRecord || Array.isArray(value) ? Object.values(value).flatMap(modulesIn) : []
+}
+
+/** Runs `fn` on what was taken. Nothing is awaited, so that nothing else sees the model meanwhile. */
+function runHere<T>(
+  model: Module,
+  taken: ReadonlyMap<Parameter, Taken>,
+  backend: Backend,
+  fn: () => T,
+): T {
+  const modules = [model]
+  for (const [parameter, { here }] of taken) {
+    parameter.storage = here
+  }
+  try {
+    const result = withBackend(backend, fn)
+    refusePromise(result, 'onCpu')
+    modules.push(...modulesIn(result))
+    return result
+  } finally {
+    putAllBack(modules, taken, backend)
+  }
+}
+
+async function takeAndRun<T>(model: Module, fn: () => T): Promise<T> {
+  const backend = withBackend(undefined, currentBackend)
+  const taken = await takeAll(model, backend)
+  refuseChanged(model, taken)
+  if (taken.size > 0) {
+    return runHere(model, taken, backend, fn)
+  }
+  const result = fn()
+  refusePromise(result, 'onCpu')
+  return result
+}
+
+/** Settles with the last call: models may share parameters, so that calls wait for each other. */
+let last: Promise<unknown> | undefined
+
 /**
- * Runs `fn` while all of a model stands on the default backend, and puts it back: for `merge`,
- * `mergeAndUnload`, `mergedLayer`, `padRanks`, `resizeTokenEmbeddings`, and for `attach` with a start from
- * the singular values of weights, on a backend such as `webgpu` that cannot be read at once. Elsewhere it
- * calls `fn` alone. A module that `fn` returns is put back, too; tensors stay where they are. Not for
- * training. Throws what `fn` throws, with the model put back.
+ * Runs `fn`, which must be synchronous, while all of a model stands on the default backend, and puts it
+ * back: for `merge`, `mergeAndUnload`, `mergedLayer`, `padRanks`, `resizeTokenEmbeddings`, and for `attach`
+ * with a start from the singular values of weights, on a backend such as `webgpu` that cannot be read at
+ * once. Elsewhere it calls `fn` alone. Modules that `fn` returns, in arrays and plain records too, are put
+ * back as well; tensors stay where they are. Not for training: from the call until it resolves nothing else
+ * may use the model. Calls wait for each other.
+ *
+ * Throws what `fn` throws, with the model put back; a TypeError if `fn` returns a promise; a `scope` error,
+ * before `fn` is called, where the model was trained or changed while it was read.
  *
  * @example
  * ```ts
@@ -123,23 +193,13 @@ function putAllBack(
  * console.log(plain.parameters().length) // 2
  * ```
  */
-export async function onCpu<T>(model: Module, fn: () => T | Promise<T>): Promise<T> {
-  const backend = withBackend(undefined, currentBackend)
-  const taken = await takeAll(model, backend)
-  if (taken.size === 0) {
-    return fn()
+export function onCpu<T>(model: Module, fn: () => T): Promise<T> {
+  const before = last
+  const run = async (): Promise<T> => {
+    await before
+    return takeAndRun(model, fn)
   }
-  const modules = [model]
-  for (const [parameter, { here }] of taken) {
-    parameter.storage = here
-  }
-  try {
-    const result = await withBackend(backend, fn)
-    if (result instanceof Module) {
-      modules.push(result)
-    }
-    return result
-  } finally {
-    putAllBack(modules, taken, backend)
-  }
+  const result = run()
+  last = result.catch(() => undefined)
+  return result
 }

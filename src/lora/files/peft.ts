@@ -22,6 +22,7 @@ import type { Extension } from '../extension.ts'
 import { checkAdapters } from '../module.ts'
 import { baseOf, type Plan, type PlannedLayer, plan } from '../plan.ts'
 import { ALONE, factorNames } from '../state.ts'
+import { whereReadable } from '../where_readable.ts'
 import { decodePeftConfig, encodePeftConfig, readPeftOptions } from './peft_config.ts'
 import {
   adapterTensors,
@@ -219,20 +220,6 @@ export function startOf(
   return undefined
 }
 
-/** Runs `fn` where it can look at weights at once, if the start of the adapter makes it do so. */
-async function whereReadable(
-  model: Module,
-  { made, extensions }: Pick<ReadAdapter, 'made' | 'extensions'>,
-  fn: () => Module,
-): Promise<Module> {
-  const { initLoraWeights: init } = made.config
-  const looks = extensions.some(
-    ({ takenFromBase, initialisations = [] }) =>
-      takenFromBase && initialisations.some(name => String(init).match(name)?.[0] === init),
-  )
-  return looks ? (await import('../on_cpu.ts')).onCpu(model, fn) : fn()
-}
-
 /** An adapter that was read, and how it fits a model that is not changed yet. */
 export interface ReadAdapter {
   readonly made: Plan
@@ -290,7 +277,7 @@ export async function load<M extends Module>(
     ...weightsOf(planned, stored),
     start: startOf(planned, made, extensions),
   })
-  const loaded = await whereReadable(model, { made, extensions }, () =>
+  const loaded = await whereReadable(model, made.config, extensions, () =>
     applyPlan(model, made, weights, parts),
   )
   await applyCarried(loaded, made, stored)

@@ -1,6 +1,6 @@
 // Runs that are done, a line of JSON each, so that a long job that was cut short goes on where it was.
 
-import { appendFileSync, existsSync, readFileSync } from 'node:fs'
+import { appendFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { tensor } from 'lowrank'
 import type { AdaptedLayer, Trained } from './runs.ts'
 
@@ -25,10 +25,15 @@ async function storedLayer({ A, ...layer }: AdaptedLayer): Promise<StoredLayer> 
   return { ...layer, shape: A.shape, A: Buffer.from(values.buffer).toString('base64') }
 }
 
-/** The runs in a file, by their keys. */
+/** The runs in a file, by their keys. A last line that was cut short is taken out of the file. */
 export function keptRuns(file: string): Map<string, Trained> {
-  const lines = existsSync(file) ? readFileSync(file, 'utf8').trim().split('\n') : []
-  const runs = lines.filter(Boolean).map(line => JSON.parse(line) as Stored)
+  const text = existsSync(file) ? readFileSync(file, 'utf8') : ''
+  const whole = text.slice(0, text.lastIndexOf('\n') + 1)
+  if (whole.length < text.length) {
+    writeFileSync(file, whole)
+  }
+  const lines = whole.split('\n').filter(Boolean)
+  const runs = lines.map(line => JSON.parse(line) as Stored)
   return new Map(
     runs.map(({ key, layers, ...run }) => [key, { ...run, layers: layers.map(restored) }]),
   )

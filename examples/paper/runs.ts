@@ -2,6 +2,7 @@
 // loss. Runs are remembered, so that two claims about the same run train it once, also across starts of the
 // program where a file is named for them.
 
+import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -53,9 +54,22 @@ function lines(name: string, count: number): CompletionExample[] {
   return chosen.map(line => JSON.parse(line))
 }
 
+/** The first hexadecimal digits of a hash of the weights. */
+const MODEL_HASH = createHash('sha256')
+  .update(readFileSync(join(MODEL, 'model.safetensors')))
+  .digest('hex')
+  .slice(0, 12)
+
 /** The same for every rank, as in the paper (section 4.1): the scale is α / r. */
 const ALPHA = 16
 const RATE = 1e-2
+
+/** Names all that a run depends on but the library. */
+export function keyOf({ weights, r }: Adapted, seed: number, size: Size): string {
+  const { epochs, examples, heldOut } = size
+  const recipe = `α = ${ALPHA}, rate ${RATE}, ${epochs} × ${examples}, ${heldOut}`
+  return `${weights.join('')} ${r} ${seed} (${recipe}, ${MODEL_HASH})`
+}
 
 export class Runs {
   readonly size: Size
@@ -89,8 +103,7 @@ export class Runs {
   }
 
   async one(adapted: Adapted, seed: number): Promise<Trained> {
-    const { epochs, examples, heldOut } = this.size
-    const key = `${adapted.weights.join('')} ${adapted.r} ${seed} (${epochs} × ${examples}, ${heldOut})`
+    const key = keyOf(adapted, seed, this.size)
     const known = this.#done.get(key)
     if (known) {
       return known

@@ -45,8 +45,9 @@ function readLines(name: string): CompletionExample[] {
 
 const training = readLines('train.jsonl')
 const all = readLines('held-out.jsonl')
-const stride = Math.max(1, Math.floor(all.length / Number(values['held-out'])))
-const heldOut = all.filter((_, i) => i % stride === 0)
+const count = Number(values['held-out'])
+const stride = Math.max(1, Math.floor(all.length / count))
+const heldOut = all.filter((_, i) => i % stride === 0).slice(0, count)
 
 async function device(): Promise<Backend> {
   if (globalThis.navigator && 'gpu' in navigator) {

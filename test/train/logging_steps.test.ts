@@ -151,6 +151,12 @@ describe('a step that is refused', () => {
     return { take, steps, w }
   }
 
+  /** A loss of 0 where w is 0, with a gradient beyond float32. */
+  function overflowing(w: Parameter): Tensor {
+    const large = mul(w, 3e38)
+    return sum(mul(large, 3e38))
+  }
+
   it('is named where its loss is read, with the steps after it', async () => {
     const { take, steps, w } = problem()
     take([1, 2])
@@ -167,11 +173,7 @@ describe('a step that is refused', () => {
   it('is named for its gradient where the loss is finite', async () => {
     const { take, steps, w } = problem()
     w.replace([0, 0])
-    const overflowing = (): Tensor => {
-      const large = mul(w, 3e38)
-      return sum(mul(large, 3e38))
-    }
-    steps.take([overflowing], {})
+    steps.take([() => overflowing(w)], {})
     take([1, 0])
     const error = await steps.read().catch((thrown: LowrankError) => thrown)
     expect(error).toMatchObject({ code: 'numeric' })
@@ -180,6 +182,17 @@ describe('a step that is refused', () => {
   })
 
   it('names the parameter where it is the last step', async () => {
+    const { take, steps, w } = problem()
+    w.replace([0, 0])
+    take([0, 0])
+    steps.take([() => overflowing(w)], {})
+    await expect(steps.read()).rejects.toThrow(
+      'step 2: expected a finite gradient, got NaN or infinity in that of parameter 0 (w) (nothing was changed',
+    )
+    expect([...(await w.data())]).toEqual([0, 0])
+  })
+
+  it('is named for its loss where it is the last step', async () => {
     const { take, steps } = problem()
     take([1, 0])
     take([Number.POSITIVE_INFINITY, 0])

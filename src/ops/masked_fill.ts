@@ -4,11 +4,12 @@
 import { LowrankError } from '../core/errors.ts'
 import { broadcastShapes, formatShape, type Shape, sameShape } from '../core/shape.ts'
 import type { Tensor } from '../core/tensor.ts'
+import { refuseIntegers } from './broadcast.ts'
 import { checkMask, whereOp } from './where.ts'
 
 /**
  * x with `value` where `mask` (int32) is not 0; the mask broadcasts to the shape of x. Throws a `dtype`
- * error for another mask and a `shape` error where it does not fit.
+ * error for another mask or integer elements, a `shape` error where the mask does not fit.
  *
  * @example
  * ```ts
@@ -20,6 +21,7 @@ import { checkMask, whereOp } from './where.ts'
  */
 export function maskedFill<S extends Shape>(x: Tensor<S>, mask: Tensor, value: number): Tensor<S> {
   checkMask('maskedFill', mask)
+  refuseIntegers('maskedFill', [x])
   if (!sameShape(broadcastShapes('maskedFill', x.shape, mask.shape), x.shape)) {
     throw new LowrankError(
       'shape',

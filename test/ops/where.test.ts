@@ -80,6 +80,10 @@ describe('maskedFill', () => {
       'maskedFill: the mask [2, 1] does not broadcast to [2]',
     )
     expect(() => maskedFill(x, x, 0)).toThrow('maskedFill: expected an int32 mask')
+    const integers = tensor([1, 2], [2], { dtype: 'int32' })
+    expect(() => maskedFill(integers, integers, 0)).toThrow(
+      'maskedFill: expected floats, got int32',
+    )
   })
 
   it.each(backends)('keeps what was NaN out of the way on $name', ({ make }) => {

@@ -1,7 +1,9 @@
 // Two threads against one: products, and training steps of a linear layer with LoRA (256 rows, width 768 with
 // r = 8, 2048 with r = 16) and of a two-layer Llama (width 256, 4 heads, feed-forward 704, vocabulary 512,
-// 4 × 128 tokens, LoRA r = 8 on q and v). The results of both must be the same bits before a time counts; they
-// are read and compared outside of what is timed. Samples alternate; the best and the median of each are printed.
+// 4 × 128 tokens, LoRA r = 8 on q and v). The results of both, for training the loss and every trained
+// parameter, must be the same bits before a time counts, and workers must have computed a part of what is large
+// enough to be handed out; that is looked at outside of what is timed. Samples alternate; the best and the
+// median of each are printed.
 //   npx tsx bench/threads.ts [--threads 2] [--only transformer]
 // Another busy process takes the second core away. Where Linux tells how long threads waited for a core, samples
 // in which they did are left out; elsewhere the ratios are those of a quiet machine only.
@@ -17,6 +19,7 @@ import {
   manualSeed,
   matmul,
   mseLoss,
+  type Parameter,
   setBackend,
   step,
   tensor,
@@ -29,6 +32,11 @@ const { values } = parseArgs({
   options: { threads: { type: 'string', default: '2' }, only: { type: 'string', default: '' } },
 })
 const threads = Number(values.threads)
+
+interface ThreadedBackend extends Backend {
+  readonly computedByWorkers: number
+}
+
 const SAMPLES = 15
 /** Rounds after which those samples must do that nothing disturbed. */
 const MOST_ROUNDS = 60
@@ -38,9 +46,14 @@ const DISTURBED = 0.02
 interface Job {
   /** What is timed. */
   run(): unknown
-  /** Runs too, and returns all bits of the result, or a number that all of them went into. */
-  result(): Promise<ArrayLike<number> | number>
+  /** Runs too, and returns all numbers of the result. */
+  result(): Promise<Float32Array>
+  /** Whether it is large enough to be handed out. */
+  readonly shared: boolean
 }
+
+/** Products of fewer multiplications stay with the caller. */
+const LEAST_SHARED = 500_000
 
 const TOKENS = 128
 const BATCH = 4
@@ -62,12 +75,16 @@ function transformer(): Job {
   const optimizer = new AdamW(model.trainable(), { lr: 1e-3 })
   const ids = Int32Array.from({ length: BATCH * TOKENS }, (_, i) => (i * 40503) % 512)
   const tokens = tensor(ids, [BATCH, TOKENS], { dtype: 'int32' })
-  return training(() => trainStep(optimizer, () => model.loss(tokens, tokens)))
+  return training(model.trainable(), () => trainStep(optimizer, () => model.loss(tokens, tokens)))
 }
 
-/** The loss of a step tells of all bits of the parameters, and so of the steps before. */
-function training(step: () => Promise<number>): Job {
-  return { run: step, result: step }
+function training(parameters: readonly Parameter[], run: () => Promise<number>): Job {
+  const result = async (): Promise<Float32Array> => {
+    const loss = await run()
+    const trained = await Promise.all(parameters.map(parameter => parameter.data()))
+    return Float32Array.from([loss, ...trained.flatMap(values => [...values].map(Number))])
+  }
+  return { run, result, shared: true }
 }
 
 function layer(width: number, r: number): Job {
@@ -76,7 +93,9 @@ function layer(width: number, r: number): Job {
   const optimizer = new AdamW(model.trainable(), { lr: 1e-3 })
   const x = tensor(ramp(ROWS * width), [ROWS, width])
   const target = tensor(ramp(ROWS * width).reverse(), [ROWS, width])
-  return training(() => trainStep(optimizer, () => mseLoss(model.forward(x), target)))
+  return training(model.trainable(), () =>
+    trainStep(optimizer, () => mseLoss(model.forward(x), target)),
+  )
 }
 
 const ramp = (count: number): Float32Array =>
@@ -93,7 +112,9 @@ function product(M: number, N: number, K: number, times: number): Job {
       }
     })
   }
-  return { run, result: () => matmul(a, b, { transposeB: true }).data() }
+  const result = async (): Promise<Float32Array> =>
+    Float32Array.from(await matmul(a, b, { transposeB: true }).data())
+  return { run, result, shared: M * N * K >= LEAST_SHARED }
 }
 
 const JOBS: Readonly<Record<string, () => Job>> = {
@@ -150,11 +171,15 @@ const several = wasm({ threads })
 const backends = [one, several]
 
 async function checkBits(name: string, jobs: readonly Job[]): Promise<void> {
-  const [x, y] = [await on(one, () => jobs[0].result()), await on(several, () => jobs[1].result())]
-  if (String(x) !== String(y)) {
+  const results = [await on(one, () => jobs[0].result()), await on(several, () => jobs[1].result())]
+  const [x, y] = results.map(values => new Uint32Array(values.buffer))
+  if (x.length !== y.length || x.some((bits, i) => bits !== y[i])) {
     throw new Error(`${name}: other bits on ${threads} threads than on one`)
   }
 }
+
+/** Rows, columns and elements that workers have computed so far. */
+const workersShare = (): number => (several as unknown as ThreadedBackend).computedByWorkers
 
 /** Undisturbed samples on one thread and on several. */
 async function sampled(jobs: readonly Job[]): Promise<number[][]> {
@@ -171,17 +196,22 @@ async function sampled(jobs: readonly Job[]): Promise<number[][]> {
   return samples
 }
 
-for (const [name, make] of Object.entries(JOBS)) {
-  if (!name.startsWith(values.only)) {
-    continue
-  }
+const chosen = Object.entries(JOBS).filter(([name]) => name.startsWith(values.only))
+if (chosen.length === 0) {
+  throw new Error(`--only: expected the beginning of ${Object.keys(JOBS).join(', ')}`)
+}
+for (const [name, make] of chosen) {
   const jobs = [await on(one, make), await on(several, make)]
   for (let warm = 0; warm < 5; warm++) {
     await checkBits(name, jobs)
     // Workers start in the meantime.
     await pause(50)
   }
+  const share = workersShare()
   const samples = await sampled(jobs)
+  if (jobs[1].shared && workersShare() === share) {
+    throw new Error(`${name}: workers took no part`)
+  }
   await checkBits(name, jobs)
   const counts = samples.map(times => times.length)
   if (counts.includes(0)) {

@@ -44,7 +44,7 @@ function tolerance(sigma, gap, least) {
   }
 }
 
-function common(init, r, lora_alpha, use_rslora) {
+function configured(init, r, lora_alpha, use_rslora) {
   return {
     init_lora_weights: init,
     r,
@@ -58,7 +58,7 @@ const trained = (A, B) => ({ requires_grad: { lora_A: A, lora_B: B } })
 
 function pissa({ kind = 'linear', shape: [rows, cols], sigma, r, alpha, rslora = false }) {
   const { u, v } = decomposed(rows, cols, sigma)
-  const json = { kind, ...common('pissa', r, alpha, rslora), ...trained(true, true) }
+  const json = { kind, ...configured('pissa', r, alpha, rslora), ...trained(true, true) }
   const W = part(u, v, sigma, 0, sigma.length)
   const k = Math.min(r, sigma.length)
   const roots = sigma.map(s => s / json.scaling)
@@ -74,19 +74,17 @@ function pissa({ kind = 'linear', shape: [rows, cols], sigma, r, alpha, rslora =
   }
 }
 
-/** R [k, cols] above the diagonal, its own diagonal falling from 4 on. */
+/** R [k, cols] above the diagonal, its own diagonal falling from 4 on by powers of two, exactly. */
 function upper(k, cols, name) {
   const draws = coarseInputs(name, k * cols)
-  return M.matrix(k, cols, (i, j) => (j < i ? 0 : j === i ? 4 / (i + 1) : draws[i * cols + j]))
+  return M.matrix(k, cols, (i, j) => (j < i ? 0 : j === i ? 4 / 2 ** i : draws[i * cols + j]))
 }
 
 function olora({ name, shape: [rows, cols], r, alpha, rslora = false }) {
   const k = Math.min(rows, cols)
   const Q = orthonormal(rows, k)
-  const diagonal = upper(k, cols, name)
-  // A power of two instead of a third: exact.
-  const R = M.map(diagonal, (v, i, j) => (i === j ? 4 / 2 ** i : v))
-  const json = { kind: 'linear', ...common('olora', r, alpha, rslora), ...trained(true, true) }
+  const R = upper(k, cols, name)
+  const json = { kind: 'linear', ...configured('olora', r, alpha, rslora), ...trained(true, true) }
   const B = M.columns(Q, 0, r)
   const A = M.matrix(r, cols, (i, j) => R.data[i * cols + j])
   const W = M.multiply(Q, R)
@@ -115,7 +113,7 @@ function mica({ kind = 'linear', shape: [rows, cols], sigma, r, alpha }) {
   return {
     json: {
       kind,
-      ...common('mica', r, alpha, false),
+      ...configured('mica', r, alpha, false),
       requires_grad: { [`${prefix}A`]: true, [`${prefix}B`]: false },
       base_changed: false,
       tolerance: tolerance(sigma, gap, 2e-6),

@@ -29,7 +29,10 @@ if (!options.ours && !existsSync(`${here}/node_modules`)) {
   execFileSync('npm', ['ci', '--prefix', here], { stdio: 'inherit' })
 }
 
-const INSTALL = { deno: 'npm ci --prefix test/runtimes', dawn: 'npm ci --prefix test/webgpu' }
+const INSTALL = {
+  deno: 'npm ci --prefix test/runtimes',
+  dawn: 'npm ci --ignore-scripts --prefix test/webgpu',
+}
 const PEERS = ['tfjs:written', 'tfjs:tuned', 'jax:written', 'jax:tuned']
 const SOFTWARE = /swiftshader|llvmpipe|lavapipe|software/i
 const SOFTWARE_GFLOP = 5

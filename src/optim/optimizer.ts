@@ -9,6 +9,7 @@ import type { Parameter } from '../core/parameter.ts'
 import { acquire, scoped } from '../core/scope.ts'
 import type { Shape } from '../core/shape.ts'
 import { type PersistentTensor, persistentZeros, type Tensor } from '../core/tensor.ts'
+import type { slice } from '../ops/slice.ts'
 import { CLOCK_SIZE, CONTROL_SIZE, NON_FINITE, NORM } from './control.ts'
 import { gradientNorm } from './gradient_norm.ts'
 import { type Group, type RateOptions, resolveGroups, type Trainables } from './group.ts'
@@ -68,12 +69,12 @@ export function refuseTraining(where: string, backend: Backend): void {
 export class Optimizer<O extends RateOptions = RateOptions> {
   readonly backend: Backend
   readonly groups: readonly Group<O>[]
-  /** What the last step found: see control.ts. */
-  readonly control: PersistentTensor
   /** Calls of `step` so far. */
   steps = 0
   readonly #algorithm: Algorithm<O>
   readonly #parameters: readonly Parameter[]
+  /** What the last step found: see control.ts. */
+  readonly #control: PersistentTensor
   #clocks: PersistentTensor
   #slots: Slots[]
   #disposed = false
@@ -84,7 +85,7 @@ export class Optimizer<O extends RateOptions = RateOptions> {
     this.groups = resolveGroups(name, trainables, options, defaults, algorithm.problems)
     this.#parameters = this.groups.flatMap(group => group.params)
     this.backend = commonBackend(name, this.#parameters)
-    this.control = persistentZeros(this.backend, [CONTROL_SIZE])
+    this.#control = persistentZeros(this.backend, [CONTROL_SIZE])
     this.#clocks = persistentZeros(this.backend, [this.#parameters.length * CLOCK_SIZE])
     this.#slots = this.#parameters.map(() => ({}))
   }
@@ -113,7 +114,7 @@ export class Optimizer<O extends RateOptions = RateOptions> {
         `${this.name}.step: maxGradNorm must be above 0, got ${maxGradNorm}`,
       )
     }
-    commonBackend(`${this.name}.step`, [this.control, ...losses])
+    commonBackend(`${this.name}.step`, [this.#control, ...losses])
     // A scope, because losses may have to be uploaded.
     scoped(() => {
       this.#measure(maxGradNorm, losses)
@@ -145,13 +146,23 @@ export class Optimizer<O extends RateOptions = RateOptions> {
   /** Whether the last step was applied: false if a gradient or the loss was not finite. */
   async finite(): Promise<boolean> {
     this.#checkUsable()
-    return (await this.control.data())[NON_FINITE] === 0
+    return (await this.#control.data())[NON_FINITE] === 0
   }
 
   /** The L2 norm of all gradients at the last step, before clipping. */
   async gradNorm(): Promise<number> {
     this.#checkUsable()
-    return (await this.control.data())[NORM]
+    return (await this.#control.data())[NORM]
+  }
+
+  /**
+   * A copy of what the last step found, from the norm to the non-finite flag, on the backend. Those that
+   * read it later bring the op that copies: programs without them do not hold it.
+   * @internal
+   */
+  copyFound(op: typeof slice): Tensor {
+    this.#checkUsable()
+    return scoped(() => op(this.#control, 0, NORM, CONTROL_SIZE))
   }
 
   /** Everything a checkpoint needs, as plain numbers and typed arrays. */
@@ -175,7 +186,7 @@ export class Optimizer<O extends RateOptions = RateOptions> {
   /** Frees the state. The parameters and their gradients stay. */
   dispose(): void {
     this.#releaseState()
-    this.control.dispose()
+    this.#control.dispose()
     this.#disposed = true
   }
 
@@ -196,7 +207,7 @@ export class Optimizer<O extends RateOptions = RateOptions> {
 
   #measure(maxGradNorm: number, losses: readonly Tensor[]): void {
     const kernels = this.backend.kernels(gradientNorm)
-    const control = this.control.buffer()
+    const control = this.#control.buffer()
     kernels.gradient_norm_begin(control)
     for (const parameter of this.#parameters) {
       if (parameter.hasGrad) {
@@ -213,7 +224,7 @@ export class Optimizer<O extends RateOptions = RateOptions> {
     const context: StepContext = {
       backend: this.backend,
       clocks: this.#clocks.buffer(),
-      control: this.control.buffer(),
+      control: this.#control.buffer(),
     }
     let index = 0
     for (const group of this.groups) {

@@ -8,7 +8,7 @@ import type { Tensor } from '../core/tensor.ts'
 import { cat } from '../ops/cat.ts'
 import { reshape } from '../ops/reshape.ts'
 import { slice } from '../ops/slice.ts'
-import { CONTROL_SIZE, NON_FINITE, NORM } from '../optim/control.ts'
+import { NON_FINITE, NORM } from '../optim/control.ts'
 import type { RateOptions } from '../optim/group.ts'
 import type { Optimizer } from '../optim/optimizer.ts'
 import { causeOfOverflow, refuse, type TrainStepOptions, takeStep } from './train_step.ts'
@@ -43,7 +43,7 @@ export class UnreadSteps<O extends RateOptions> {
   take(parts: readonly (() => Tensor)[], options: TrainStepOptions): void {
     const optimizer = this.#optimizer
     const taken = takeStep(optimizer, parts, options)
-    const found = scoped(() => slice(optimizer.control, 0, NORM, CONTROL_SIZE))
+    const found = optimizer.copyFound(slice)
     this.#unread.push({ ...taken, step: optimizer.steps, found })
   }
 

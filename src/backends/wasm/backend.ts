@@ -153,7 +153,8 @@ export class WasmBackend implements Backend {
       throw new LowrankError(
         'backend',
         `wasm: the ${binary.name} kernels cannot be compiled here: ${(cause as Error).message} ` +
-          "(a Content-Security-Policy needs 'wasm-unsafe-eval')",
+          "(a Content-Security-Policy needs 'wasm-unsafe-eval'; where nothing is compiled at run time, " +
+          `pass lowrank/wasm/${binary.name}.wasm: wasm({ modules: { ${binary.name} } }))`,
         { cause },
       )
     }

@@ -14,7 +14,14 @@ export interface WasmBackendOptions {
   readonly maximumBytes?: number
   /**
    * Compiled binaries by family, for hosts that refuse to compile: the package exports them as
-   * `lowrank/wasm/core.wasm` and so on. A family that is absent is compiled from inlined bytes.
+   * `lowrank/wasm/core.wasm` and so on. `core` is always needed (products, linear layers, sums, dropout,
+   * optimizers); the others by what a program calls: `arithmetic` (`add`, `sub`, `mul`, `div`, `maximum`,
+   * `minimum`, `where`, `maskedFill`), `elementwise` (`neg`, `pow` and functions of one tensor),
+   * `reductions` (`softmax`, `max`, `prod`, `gather`, `clipGradNorm`), `indexing` (slices, `cat`,
+   * permutations, what expands or reduces along other axes than the last, `indexSelect`), `layer_norm`,
+   * `losses` (`klDiv`, `binaryCrossEntropyWithLogits`), `conv`, `transformer` (attention, embeddings,
+   * RMSNorm, RoPE, SwiGLU, cross entropy) and `adafactor`. A family that is absent is compiled from
+   * inlined bytes when an op first needs it; where that is refused, the error names it.
    */
   readonly modules?: Modules
   /**

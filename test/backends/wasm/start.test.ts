@@ -2,9 +2,10 @@
 // another realm; WASM that is refused; memory that cannot grow; tensors of another copy.
 
 import { runInNewContext } from 'node:vm'
-import { matmul, tensor, withBackend } from 'lowrank'
+import { add, matmul, tensor, withBackend } from 'lowrank'
 import { wasm } from 'lowrank/wasm'
 import { afterEach, describe, expect, it, vi } from 'vitest'
+import { binary as arithmetic } from '../../../src/backends/wasm/binaries/arithmetic.ts'
 import { binary as core } from '../../../src/backends/wasm/binaries/core.ts'
 import type { Backend } from '../../../src/core/backend.ts'
 
@@ -87,6 +88,21 @@ describe('where WASM is refused', () => {
     const optimizer = new fresh.AdamW(model.trainable(), { lr: 1 })
     const train = fresh.trainStep(optimizer, () => fresh.sum(model.forward(a)))
     await expect(train).rejects.toThrowError(/reference\(\)/)
+  })
+})
+
+describe('where nothing is compiled at run time', () => {
+  it('names the family that an op needs, and its file', () => {
+    const backend = wasm({ modules: { core: core.module() } })
+    const compile = vi.spyOn(arithmetic, 'module').mockImplementation(() => {
+      throw new EvalError('code generation is not allowed')
+    })
+    expect(four(backend)).toEqual(PRODUCT)
+    const sums = () => withBackend(backend, () => add(square(2), square(2)))
+    expect(sums).toThrowError(
+      /the arithmetic kernels cannot be compiled.*lowrank\/wasm\/arithmetic\.wasm: wasm\(\{ modules: \{ arithmetic \} \}\)/,
+    )
+    compile.mockRestore()
   })
 })
 

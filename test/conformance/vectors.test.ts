@@ -1,6 +1,6 @@
-// The families that conformance/make.mjs writes from their definitions, on every backend. Each family has
-// what no other implementation could compute: masks, several adapters of DoRA on one layer, starts that are
-// known exactly, files of other programs.
+// The families that conformance/make.mjs writes from their definitions, on every backend: draws and masks,
+// several adapters of DoRA on one layer, starts that are known exactly, files for other programs. Most of them
+// interop/check_vectors.py compares with PyTorch and PEFT.
 
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'

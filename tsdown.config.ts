@@ -40,8 +40,8 @@ const library: UserConfig = {
   deps: { neverBundle: [/^#kernels/, /^node:/], alwaysBundle: ['@huggingface/tokenizers'] },
 }
 
-// Modules that every program loads are few files, because each costs an engine a quarter of a millisecond
-// and a page a request: the WASM backend with the loops that stand in for it, which `#kernels` leads to,
+// Modules that every program loads are few files, because each costs an engine a search and a page a
+// request: the WASM backend with the loops that stand in for it, which `#kernels` leads to,
 // and what `lowrank` exports. Bundlers take single functions out of them: all that is done
 // while they are loaded is marked pure. The rest follows the entries that need it.
 const groups = [

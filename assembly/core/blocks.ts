@@ -71,7 +71,7 @@ function two_rows(
 
 /**
  * `count` tiles down a panel, of which the first touch the panel after it at `next`, each its share of the
- * cache lines: memory is read while tiles compute, instead of between them. All tiles would lose 8 % by it.
+ * cache lines: memory is read while tiles compute, instead of between them. All tiles would lose by it.
  */
 function tiles_far(
   job: Job,

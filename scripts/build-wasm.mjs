@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import asc from 'assemblyscript/asc'
+import { checkStaticData, memoryBase } from './static-data.mjs'
 
 const root = new URL('..', import.meta.url)
 const check = process.argv.includes('--check')
@@ -17,21 +18,6 @@ const builds = [
   ...families.map(family => ({ family, relaxed: false })),
   { family: 'core', relaxed: true },
 ]
-
-// Static data of the families must not overlap in the one memory that all of them import.
-const MEMORY_BASE = {
-  core: 1024,
-  transformer: 4096,
-  quant: 8192,
-  conv: 12288,
-  elementwise: 16384,
-  adafactor: 20480,
-  reductions: 24576,
-  indexing: 28672,
-  arithmetic: 32768,
-  layer_norm: 36864,
-  losses: 40960,
-}
 
 // The alphabet and the rule are those of src/backends/wasm/decode.ts, which reads it.
 const SYMBOLS = Array.from({ length: 94 }, (_, i) => String.fromCharCode(33 + i)).filter(
@@ -64,7 +50,7 @@ async function compile({ family, relaxed }) {
       '--target',
       family,
       '--memoryBase',
-      String(MEMORY_BASE[family]),
+      String(memoryBase(family)),
       '--outFile',
       `${family}.wasm`,
       ...(relaxed ? ['--enable', 'relaxed-simd'] : []),
@@ -89,7 +75,9 @@ async function compile({ family, relaxed }) {
   if (error) {
     throw new Error(`${family}: ${error.message}\n${stderr.toString()}`)
   }
-  return files[`${family}.wasm`]
+  const bytes = files[`${family}.wasm`]
+  checkStaticData(family, bytes)
+  return bytes
 }
 
 let stale = 0

@@ -4,7 +4,8 @@
 
 layers (DoRA on several adapters, dropout with the stored masks), merge (DARE with the stored masks), optim
 (skipped and clipped steps), init (PiSSA, OLoRA, MiCA) and export (what PEFT makes of the adapters), all in
-float64. Exits 0 and prints `skipped` where torch or peft is not installed.
+float64. The draws of `random` and EVA are not asked; any other output that is not computed fails, and so does a family
+without a tensor. Exits 0 and prints `skipped` where torch or peft is not installed.
 """
 
 import json

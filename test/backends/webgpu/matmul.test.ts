@@ -97,15 +97,14 @@ describe('rules on the shape', () => {
     expect(shareOf(0, 5, 4096) * 32).toBeGreaterThanOrEqual(4096)
   })
 
-  it('leaves no step of K out and ends parts at fours', () => {
+  it('ends parts at fours, and takes as many as are worth a thread', () => {
     for (let K = 512; K < 3000; K += 7) {
       const share = shareOf(8, 8, K)
       expect(share % 4).toBe(0)
-      expect(share).toBeGreaterThanOrEqual(128)
-      const parts = Math.ceil(K / share)
-      expect(parts).toBeGreaterThan(1)
-      expect(parts * share).toBeGreaterThanOrEqual(K)
-      expect((parts - 1) * share).toBeLessThan(K)
+      // As many equal parts of at least 128 as fit, and rounded up, so that no step needs one part more.
+      const equal = K / Math.floor(K / 128)
+      expect(share).toBeGreaterThanOrEqual(equal)
+      expect(share).toBeLessThan(equal + 4)
     }
   })
 })

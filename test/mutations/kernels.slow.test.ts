@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs'
 import asc from 'assemblyscript/asc'
 import { describe, expect, it } from 'vitest'
+import { memoryBase } from '../../scripts/static-data.mjs'
 import { reference } from '../../src/backends/reference/index.ts'
 import { wasm } from '../../src/backends/wasm/index.ts'
 import { checkCase, library, passes, scaledError } from '../../src/conformance/index.ts'
@@ -23,23 +24,14 @@ import { familyCases } from '../support/conformance.ts'
 import { KERNEL_FAULTS, type KernelFault } from './kernel_faults.ts'
 
 const root = new URL('../../', import.meta.url)
-const script = readFileSync(new URL('scripts/build-wasm.mjs', root), 'utf8')
-
-/** Where the static data of a family begins, as the build has it. */
-function memoryBase(family: string): string {
-  const found = new RegExp(`\\n  ${family}: (\\d+),`).exec(script)
-  if (!found) {
-    throw new Error(`scripts/build-wasm.mjs: no memory base of ${family}`)
-  }
-  return found[1]
-}
 
 /** The binary of a family from sources in which `change` has replaced something. */
 async function compiled(family: string, change: (path: string, text: string) => string) {
   let binary: Uint8Array | undefined
   const path = `assembly/${family}/index.ts`
   const flags = ['--config', 'asconfig.json', '--target', family, '--outFile', 'out.wasm']
-  const { error, stderr } = await asc.main([path, ...flags, '--memoryBase', memoryBase(family)], {
+  const base = ['--memoryBase', String(memoryBase(family))]
+  const { error, stderr } = await asc.main([path, ...flags, ...base], {
     readFile: (name, base) => {
       try {
         const from = base === '.' ? root : new URL(`${base}/`, root)

@@ -291,8 +291,8 @@ export const FAULTS: readonly Fault[] = [
   {
     name: 'a fresh magnitude leaves the norm out',
     file: 'src/lora/variants/dora.ts',
-    find: '[MAGNITUDE]: detachedNorm(base, base.weight, state).dataSync()',
-    replace: '[MAGNITUDE]: new Float32Array(base.outFeatures).fill(1)',
+    find: 'synchronous ? norm.dataSync()',
+    replace: 'synchronous ? new Float32Array(base.outFeatures).fill(1)',
     testFile: LAYERS,
     test: 'layers/dora_fresh',
   },

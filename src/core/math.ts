@@ -4,6 +4,6 @@
 export { erf } from './math/erf.ts'
 export { exp, expm1 } from './math/exp.ts'
 export { log, log1p } from './math/log.ts'
-export { pow } from './math/pow.ts'
+export { positivePower, pow } from './math/pow.ts'
 export { sigmoid, tanh } from './math/sigmoid.ts'
 export { cos, cosTurns, sin, sinTurns } from './math/sin.ts'

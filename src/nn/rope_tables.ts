@@ -9,7 +9,7 @@
 //                                                                (Ding et al. 2024, arXiv 2402.13753)
 
 import { type Backend, currentBackend } from '../core/backend.ts'
-import { cos, log, pow, sin } from '../core/math.ts'
+import { cos, log, positivePower, sin } from '../core/math.ts'
 import { PersistentTensor, storageOf, type Tensor } from '../core/tensor.ts'
 import type { RopeConfig } from './rope_config.ts'
 
@@ -21,7 +21,7 @@ const TWO_PI = 6.283185307179586
 function dynamicTheta({ theta, dim, factor, maxPositions }: RopeConfig, length: number): number {
   const stretch = (factor * Math.max(length, maxPositions)) / maxPositions - (factor - 1)
   // The exponent is chosen so that the longest wave is stretched by `stretch`; two dimensions have one.
-  return dim > 2 ? theta * pow(stretch, dim / (dim - 2)) : theta
+  return dim > 2 ? theta * positivePower(stretch, dim / (dim - 2)) : theta
 }
 
 function llama3Frequency(frequency: number, config: RopeConfig): number {
@@ -62,7 +62,7 @@ export function ropeFrequencies(config: RopeConfig, length: number = 0): Float64
   const base = type === 'dynamic' ? dynamicTheta(config, length) : theta
   const divisors = length > config.originalMaxPositions ? longFactors : shortFactors
   return Float64Array.from({ length: dim / 2 }, (_, i) => {
-    const frequency = 1 / pow(base, (2 * i) / dim)
+    const frequency = 1 / positivePower(base, (2 * i) / dim)
     switch (type) {
       case 'linear':
         return frequency / factor

@@ -11,13 +11,13 @@ import type { CausalLM } from '../models/causal_lm.ts'
 import { mul } from '../ops/mul.ts'
 import type { AdamOptions } from '../optim/adam.ts'
 import { AdamW } from '../optim/adamw.ts'
-import { getSchedule, type Schedule } from '../optim/schedule.ts'
+import type { Schedule } from '../optim/schedule.ts'
 import { Breather } from './abort.ts'
 import { type Batch, collate, epochOrder } from './batches.ts'
 import type { TrainingState } from './checkpoint.ts'
 import { type TokenizedExample, tokenizeExamples } from './data.ts'
 import { evaluateLoss } from './evaluate.ts'
-import { type FinetuneOptions, resolveTraining, type TrainingPlan } from './options.ts'
+import { type FinetuneOptions, resolveTraining, SCHEDULES, type TrainingPlan } from './options.ts'
 import { type FinetuneRun, type MadeStep, type Progress, restore, snapshotOf } from './progress.ts'
 import { MovementCheck } from './still_layers.ts'
 import { UnreadSteps } from './unread_steps.ts'
@@ -75,7 +75,7 @@ class Trainer {
     this.#totalSteps = this.#stepsPerEpoch * epochs
     this.#optimizer = new AdamW(this.#parameters, { lr, weightDecay })
     this.#unread = new UnreadSteps(this.#optimizer)
-    this.#schedule = getSchedule(training.schedule, {
+    this.#schedule = SCHEDULES[training.schedule]({
       numWarmupSteps: Math.ceil(training.warmupRatio * this.#totalSteps),
       numTrainingSteps: this.#totalSteps,
     })

@@ -1,6 +1,13 @@
 // Options of a fine-tune, their defaults, and every mistake in them at once.
 
 import { throwAll } from '../core/errors.ts'
+import {
+  constantSchedule,
+  cosineSchedule,
+  type DecayOptions,
+  linearSchedule,
+  type Schedule,
+} from '../optim/schedule.ts'
 import type { Example } from './data.ts'
 import type { Tokenizer } from './tokenizer.ts'
 
@@ -93,7 +100,14 @@ export const TRAINING_DEFAULTS: TrainingPlan = {
   seed: 0,
 }
 
-const SCHEDULES: readonly string[] = ['constant', 'linear', 'cosine']
+/** Those of all schedules that a run chooses from: a bundle holds no others. */
+export const SCHEDULES: Readonly<
+  Record<TrainingPlan['schedule'], (options: DecayOptions) => Schedule>
+> = {
+  constant: constantSchedule,
+  linear: linearSchedule,
+  cosine: cosineSchedule,
+}
 
 function isCount(value: unknown): boolean {
   return Number.isInteger(value) && (value as number) > 0
@@ -112,21 +126,27 @@ export function resolveTraining(options: FinetuneOptions): TrainingPlan {
       problems.push(`${name}: expected ${wanted}, got ${String(value)}`)
     }
   }
-  for (const name of ['epochs', 'batchSize', 'gradientAccumulationSteps'] as const) {
-    check(isCount(training[name]), name, 'a whole number from 1 up', training[name])
+  const { epochs, batchSize, gradientAccumulationSteps } = training
+  const { evalEvery, loggingSteps, maxTokens } = options
+  const counts = {
+    epochs,
+    batchSize,
+    gradientAccumulationSteps,
+    evalEvery,
+    loggingSteps,
+    maxTokens,
+  }
+  for (const [name, value] of Object.entries(counts)) {
+    check(value === undefined || isCount(value), name, 'a whole number from 1 up', value)
   }
   const { lr, weightDecay, maxGradNorm, warmupRatio, schedule, seed } = training
   check(lr > 0 && Number.isFinite(lr), 'lr', 'a number above 0', lr)
   check(weightDecay >= 0, 'weightDecay', 'a number from 0 up', weightDecay)
   check(maxGradNorm > 0, 'maxGradNorm', 'a number above 0', maxGradNorm)
   check(warmupRatio >= 0 && warmupRatio <= 1, 'warmupRatio', 'a number from 0 to 1', warmupRatio)
-  check(SCHEDULES.includes(schedule), 'schedule', SCHEDULES.join(' or '), schedule)
+  const schedules = Object.keys(SCHEDULES)
+  check(schedules.includes(schedule), 'schedule', schedules.join(' or '), schedule)
   check(Number.isSafeInteger(seed) && seed >= 0, 'seed', 'a whole number from 0 up', seed)
-  const { evalEvery, loggingSteps, maxTokens } = options
-  check(evalEvery === undefined || isCount(evalEvery), 'evalEvery', 'a whole number', evalEvery)
-  const logs = loggingSteps === undefined || isCount(loggingSteps)
-  check(logs, 'loggingSteps', 'a whole number from 1 up', loggingSteps)
-  check(maxTokens === undefined || isCount(maxTokens), 'maxTokens', 'a whole number', maxTokens)
   throwAll('argument', 'finetune', problems)
   return training
 }

@@ -11,8 +11,8 @@ import { productError, quotientError, sumError } from './pair.ts'
 const TWO_THIRDS = 0.6666666666666666
 const TWO_THIRDS_ERROR = 3.700743415417188e-17
 
-/** x^y for finite x > 0, finite y. */
-function positivePower(x: number, y: number): number {
+/** x^y for finite x > 0, finite y; at most 0.8 ulp off. */
+export function positivePower(x: number, y: number): number {
   const k = exponent(x)
   const m = scale(x, -k)
   const denominator = m + 1

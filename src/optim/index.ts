@@ -31,7 +31,13 @@ export {
   warmupStableDecaySchedule,
 } from './schedule.ts'
 export { SGD, type SgdOptions } from './sgd.ts'
-export type { GroupState, OptimizerState, StateTensor } from './state.ts'
+export {
+  type GroupState,
+  loadStateDict,
+  type OptimizerState,
+  type StateTensor,
+  stateDict,
+} from './state.ts'
 export {
   TransformersAdafactor,
   type TransformersAdafactorOptions,

@@ -13,7 +13,15 @@ import type { slice } from '../ops/slice.ts'
 import { CLOCK_SIZE, CONTROL_SIZE, NON_FINITE, NORM } from './control.ts'
 import { gradientNorm } from './gradient_norm.ts'
 import { type Group, type RateOptions, resolveGroups, type Trainables } from './group.ts'
-import { type OptimizerState, readState, type Slots, writeState } from './state.ts'
+
+/** The state tensors of one parameter, by name. */
+export type Slots = Record<string, PersistentTensor>
+
+/** What an optimizer keeps from step to step: the clocks of all parameters, the tensors of each. */
+export interface Kept {
+  readonly clocks: PersistentTensor
+  readonly slots: readonly Slots[]
+}
 
 /** Buffers of one step. */
 export interface StepContext {
@@ -71,27 +79,29 @@ export class Optimizer<O extends RateOptions = RateOptions> {
   readonly groups: readonly Group<O>[]
   /** Calls of `step` so far. */
   steps = 0
-  readonly #algorithm: Algorithm<O>
+  /** @internal */
+  readonly algorithm: Algorithm<O>
   readonly #parameters: readonly Parameter[]
   /** What the last step found: see control.ts. */
   readonly #control: PersistentTensor
-  #clocks: PersistentTensor
-  #slots: Slots[]
+  #kept: Kept
   #disposed = false
 
   constructor(algorithm: Algorithm<O>, trainables: Trainables<O>, options: Partial<O>) {
     const { name, defaults } = algorithm
-    this.#algorithm = algorithm
+    this.algorithm = algorithm
     this.groups = resolveGroups(name, trainables, options, defaults, algorithm.problems)
     this.#parameters = this.groups.flatMap(group => group.params)
     this.backend = commonBackend(name, this.#parameters)
     this.#control = persistentZeros(this.backend, [CONTROL_SIZE])
-    this.#clocks = persistentZeros(this.backend, [this.#parameters.length * CLOCK_SIZE])
-    this.#slots = this.#parameters.map(() => ({}))
+    this.#kept = {
+      clocks: persistentZeros(this.backend, [this.#parameters.length * CLOCK_SIZE]),
+      slots: this.#parameters.map(() => ({})),
+    }
   }
 
   get name(): string {
-    return this.#algorithm.name
+    return this.algorithm.name
   }
 
   /** All parameters, group by group. */
@@ -165,22 +175,19 @@ export class Optimizer<O extends RateOptions = RateOptions> {
     return scoped(() => op(this.#control, 0, NORM, CONTROL_SIZE))
   }
 
-  /** Everything a checkpoint needs, as plain numbers and typed arrays. */
-  async stateDict(): Promise<OptimizerState> {
+  /**
+   * What is kept, for those that save it (state.ts).
+   * @internal
+   */
+  get kept(): Kept {
     this.#checkUsable()
-    return readState(this, this.#clocks, this.#slots)
+    return this.#kept
   }
 
-  /**
-   * Takes over what `stateDict` gave: rates, options, step counts and averages. Throws one
-   * `argument` error that lists all that does not fit, before anything is changed.
-   */
-  loadStateDict(state: OptimizerState): void {
+  set kept(kept: Kept) {
     this.#checkUsable()
-    const { clocks, slots } = writeState(this, this.#algorithm, state)
     this.#releaseState()
-    this.#clocks = clocks
-    this.#slots = slots
+    this.#kept = kept
   }
 
   /** Frees the state. The parameters and their gradients stay. */
@@ -197,8 +204,8 @@ export class Optimizer<O extends RateOptions = RateOptions> {
   }
 
   #releaseState(): void {
-    this.#clocks.dispose()
-    for (const slots of this.#slots) {
+    this.#kept.clocks.dispose()
+    for (const slots of this.#kept.slots) {
       for (const tensor of Object.values(slots)) {
         tensor.dispose()
       }
@@ -223,7 +230,7 @@ export class Optimizer<O extends RateOptions = RateOptions> {
   #update(): void {
     const context: StepContext = {
       backend: this.backend,
-      clocks: this.#clocks.buffer(),
+      clocks: this.#kept.clocks.buffer(),
       control: this.#control.buffer(),
     }
     let index = 0
@@ -243,10 +250,10 @@ export class Optimizer<O extends RateOptions = RateOptions> {
         last++
       }
       if (last > first) {
-        this.#algorithm.advance(context, start + first, last - first, options)
+        this.algorithm.advance(context, start + first, last - first, options)
       }
       for (let i = first; i < last; i++) {
-        this.#algorithm.update(context, this.#target(params[i], start + i, options), options)
+        this.algorithm.update(context, this.#target(params[i], start + i, options), options)
       }
       first = last + 1
     }
@@ -254,9 +261,9 @@ export class Optimizer<O extends RateOptions = RateOptions> {
 
   #target(parameter: Parameter, index: number, options: O): Target {
     const { shape, size } = parameter
-    const slots = this.#slots[index]
+    const slots = this.#kept.slots[index]
     const state: Record<string, Floats> = {}
-    for (const [name, slotShape] of Object.entries(this.#algorithm.state(shape, options))) {
+    for (const [name, slotShape] of Object.entries(this.algorithm.state(shape, options))) {
       slots[name] ??= persistentZeros(this.backend, slotShape)
       state[name] = slots[name].buffer()
     }

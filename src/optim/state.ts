@@ -8,10 +8,7 @@ import { countOf, formatShape, type Shape, sameShape } from '../core/shape.ts'
 import { PersistentTensor, storageOf } from '../core/tensor.ts'
 import { CLOCK_SIZE } from './control.ts'
 import { nameOf, outOfRange, type RateOptions } from './group.ts'
-import type { Algorithm, Optimizer } from './optimizer.ts'
-
-/** The state tensors of one parameter, by name. */
-export type Slots = Record<string, PersistentTensor>
+import type { Algorithm, Optimizer, Slots } from './optimizer.ts'
 
 export interface StateTensor {
   readonly shape: Shape
@@ -45,12 +42,25 @@ function groupStates<O extends RateOptions>(optimizer: Optimizer<O>): GroupState
   }))
 }
 
-/** Reads the state of an optimizer back, as it is at the moment of the call. */
-export async function readState<O extends RateOptions>(
+/**
+ * Everything about an optimizer that a checkpoint needs, as it is at the moment of the call: plain numbers and
+ * typed arrays. A function, not a method, so that programs without checkpoints do not hold it.
+ *
+ * @example
+ * ```ts
+ * import { AdamW, loadStateDict, Parameter, stateDict } from 'lowrank'
+ *
+ * const weight = new Parameter([1, 2], [2])
+ * const state = await stateDict(new AdamW([weight], { lr: 0.5 }))
+ * const resumed = new AdamW([weight])
+ * loadStateDict(resumed, state)
+ * console.log(resumed.groups[0].lr) // 0.5
+ * ```
+ */
+export async function stateDict<O extends RateOptions>(
   optimizer: Optimizer<O>,
-  clocks: PersistentTensor,
-  slots: readonly Slots[],
 ): Promise<OptimizerState> {
+  const { clocks, slots } = optimizer.kept
   const rest: Omit<OptimizerState, 'tensors'> = {
     optimizer: optimizer.name,
     steps: optimizer.steps,
@@ -75,12 +85,12 @@ export async function readState<O extends RateOptions>(
 
 function groupProblems<O extends RateOptions>(
   optimizer: Optimizer<O>,
-  algorithm: Algorithm<O>,
   states: readonly GroupState[],
 ): string[] {
   if (states.length !== optimizer.groups.length) {
     return [`expected ${optimizer.groups.length} groups, got ${states.length}`]
   }
+  const { algorithm } = optimizer
   const expected = groupStates(optimizer)
   return states.flatMap(({ lr, initialLr, options, params }, i) => {
     const problems = [
@@ -142,9 +152,9 @@ function shapesOf<O extends RateOptions>(
 /** Shapes of the tensors that a state may hold, per parameter. */
 function expectedShapes<O extends RateOptions>(
   optimizer: Optimizer<O>,
-  algorithm: Algorithm<O>,
   groups: readonly GroupState[],
 ): Record<string, Shape>[] {
+  const { algorithm } = optimizer
   return optimizer.groups.flatMap(({ params }, i) => {
     const options = { ...algorithm.defaults, ...groups[i].options } as O
     return params.map(parameter => shapesOf(algorithm, parameter.shape, options))
@@ -183,14 +193,13 @@ function countProblems(tensors: OptimizerState['tensors']): string[] {
 
 function problemsOf<O extends RateOptions>(
   optimizer: Optimizer<O>,
-  algorithm: Algorithm<O>,
   state: OptimizerState,
 ): string[] {
   if (state.optimizer !== optimizer.name) {
     return [`expected the state of ${optimizer.name}, got that of ${state.optimizer}`]
   }
   const problems = [
-    ...groupProblems(optimizer, algorithm, state.groups),
+    ...groupProblems(optimizer, state.groups),
     ...parameterProblems(optimizer, state.parameters),
   ]
   if (!Number.isInteger(state.steps) || state.steps < 0) {
@@ -199,7 +208,7 @@ function problemsOf<O extends RateOptions>(
   if (problems.length > 0) {
     return problems
   }
-  const expected = expectedShapes(optimizer, algorithm, state.groups)
+  const expected = expectedShapes(optimizer, state.groups)
   return [...allTensorProblems(expected, state.tensors), ...countProblems(state.tensors)]
 }
 
@@ -218,25 +227,27 @@ function slotsOf(backend: Backend, state: OptimizerState, index: number): Slots 
   return slots
 }
 
-/** Checks a state, sets rates and options of the groups, and makes the tensors. */
-export function writeState<O extends RateOptions>(
+/**
+ * Gives an optimizer what `stateDict` read: rates, options, step counts and averages. Throws one
+ * `argument` error that lists all that does not fit, before anything is changed.
+ */
+export function loadStateDict<O extends RateOptions>(
   optimizer: Optimizer<O>,
-  algorithm: Algorithm<O>,
   state: OptimizerState,
-): { clocks: PersistentTensor; slots: Slots[] } {
-  throwAll('argument', `${optimizer.name}.loadStateDict`, problemsOf(optimizer, algorithm, state))
-  const { backend, parameters } = optimizer
+): void {
+  throwAll('argument', 'loadStateDict', problemsOf(optimizer, state))
+  const { algorithm, backend, parameters } = optimizer
   const counts = new Float64Array(parameters.length * CLOCK_SIZE)
   parameters.forEach((_, i) => {
     counts[i * CLOCK_SIZE] = state.tensors[`${i}.step`]?.data[0] ?? 0
   })
+  optimizer.kept = {
+    clocks: restored(backend, [counts.length], counts),
+    slots: parameters.map((_, i) => slotsOf(backend, state, i)),
+  }
   optimizer.steps = state.steps
   optimizer.groups.forEach((group, i) => {
     const { lr, initialLr, options } = state.groups[i]
     Object.assign(group, { lr, initialLr, options: { ...algorithm.defaults, ...options } })
   })
-  return {
-    clocks: restored(backend, [counts.length], counts),
-    slots: parameters.map((_, i) => slotsOf(backend, state, i)),
-  }
 }

@@ -16,14 +16,14 @@ import {
   readJson,
   type WriteOptions,
 } from '../io/source.ts'
-import type { OptimizerState, StateTensor } from '../optim/state.ts'
+import type { AdamW } from '../optim/adamw.ts'
+import { loadStateDict, type OptimizerState, type StateTensor, stateDict } from '../optim/state.ts'
 import type { EvalReport, TrainingPlan } from './options.ts'
+import { type Progress, restore, type Snapshot, snapshotOf } from './progress.ts'
 
 const STATE_FILE = 'training_state.json'
 const TENSORS_FILE = 'training_state.safetensors'
 const VERSION = 1
-
-type Snapshot = readonly TensorData[]
 
 export interface TrainingState {
   readonly step: number
@@ -39,6 +39,30 @@ export interface TrainingState {
   readonly names: readonly string[]
   readonly parameters: Snapshot
   readonly optimizer: OptimizerState
+}
+
+type Named = readonly (readonly [string, Parameter])[]
+
+/** What of a run goes into a checkpoint besides its progress. */
+export interface ResumableRun {
+  /** The trained parameters by their paths, in order. */
+  readonly named: Named
+  readonly optimizer: AdamW
+  readonly training: TrainingPlan
+  /** How many examples it trains on. */
+  readonly examples: number
+}
+
+/** The state of a run as it is now. */
+export async function stateOf(run: ResumableRun, progress: Progress): Promise<TrainingState> {
+  return {
+    ...progress,
+    training: run.training,
+    examples: run.examples,
+    names: run.named.map(([name]) => name),
+    parameters: await snapshotOf(run.named.map(([, parameter]) => parameter)),
+    optimizer: await stateDict(run.optimizer),
+  }
 }
 
 interface Entry {
@@ -93,13 +117,9 @@ export async function writeCheckpoint(
   )
 }
 
-type Named = readonly (readonly [string, Parameter])[]
-
 function mismatches(
   json: Record<string, unknown>,
-  named: Named,
-  training: TrainingPlan,
-  examples: number,
+  { named, training, examples }: ResumableRun,
 ): string[] {
   const problems: string[] = []
   if (json.version !== VERSION) {
@@ -158,28 +178,26 @@ async function readOptimizer(
 }
 
 /**
- * Reads a checkpoint for a run with the given parameters, options and number of examples. Throws
- * `file` errors, and a `config` error that lists everything that is not as it was.
+ * Puts a run where the checkpoint was, and returns its progress there. Throws `file` errors, and a `config`
+ * error that lists everything that is not as it was.
  */
-export async function readCheckpoint(
-  source: ByteSource,
-  named: Named,
-  training: TrainingPlan,
-  examples: number,
-): Promise<TrainingState> {
+export async function readCheckpoint(source: ByteSource, run: ResumableRun): Promise<Progress> {
   const where = locate(source, STATE_FILE)
   const json = (await readJson(source, STATE_FILE)) as Record<string, unknown>
-  throwAll('config', `resume: ${where}`, mismatches(json, named, training, examples))
+  throwAll('config', `resume: ${where}`, mismatches(json, run))
   const saved = json as unknown as TrainingState
   const files = await openSafetensors(source, TENSORS_FILE)
+  const { named } = run
   const best = saved.best && {
     ...saved.best,
     snapshot: await readSnapshot(files, 'best', named),
   }
-  return {
-    ...saved,
-    best,
-    parameters: await readSnapshot(files, 'parameter', named),
-    optimizer: await readOptimizer(files, saved.optimizer),
-  }
+  const parameters = await readSnapshot(files, 'parameter', named)
+  loadStateDict(run.optimizer, await readOptimizer(files, saved.optimizer))
+  restore(
+    named.map(([, parameter]) => parameter),
+    parameters,
+  )
+  const { step, losses, evals, tokens, seconds } = saved
+  return { step, losses: [...losses], evals: [...evals], best, tokens, seconds }
 }

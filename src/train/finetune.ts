@@ -14,7 +14,7 @@ import { AdamW } from '../optim/adamw.ts'
 import type { Schedule } from '../optim/schedule.ts'
 import { Breather } from './abort.ts'
 import { type Batch, collate, epochOrder } from './batches.ts'
-import type { TrainingState } from './checkpoint.ts'
+import type { ResumableRun } from './checkpoint.ts'
 import { type TokenizedExample, tokenizeExamples } from './data.ts'
 import { evaluateLoss } from './evaluate.ts'
 import { type FinetuneOptions, resolveTraining, SCHEDULES, type TrainingPlan } from './options.ts'
@@ -83,6 +83,8 @@ class Trainer {
 
   async run(): Promise<FinetuneRun> {
     const { signal } = this.#options
+    // Before the first step, because a page may be offline by the time it is stopped.
+    const checkpoints = signal && (await import('./checkpoint.ts'))
     const breather = new Breather()
     const check = await MovementCheck.start(this.#model)
     try {
@@ -92,9 +94,16 @@ class Trainer {
       }
       const interrupted = this.#progress.step < this.#totalSteps
       await this.#readLosses()
-      const state = interrupted ? await this.#state() : undefined
+      const state = interrupted
+        ? await checkpoints?.stateOf(this.#resumable, this.#progress)
+        : undefined
       const bestStep = interrupted ? this.#progress.step : this.#keepBest()
-      return this.#report(interrupted, bestStep, state)
+      return this.#report(interrupted, bestStep, async (directory, options) => {
+        if (!state) {
+          throw new LowrankError('argument', 'saveCheckpoint: the run is complete')
+        }
+        await checkpoints?.writeCheckpoint(directory, state, options)
+      })
     } finally {
       this.#optimizer.dispose()
     }
@@ -102,11 +111,16 @@ class Trainer {
 
   async resume(source: ByteSource): Promise<void> {
     const { readCheckpoint } = await import('./checkpoint.ts')
-    const state = await readCheckpoint(source, this.#named, this.#training, this.#train.length)
-    this.#optimizer.loadStateDict(state.optimizer)
-    restore(this.#parameters, state.parameters)
-    const { step, losses, evals, best, tokens, seconds } = state
-    this.#progress = { step, losses: [...losses], evals: [...evals], best, tokens, seconds }
+    this.#progress = await readCheckpoint(source, this.#resumable)
+  }
+
+  get #resumable(): ResumableRun {
+    return {
+      named: this.#named,
+      optimizer: this.#optimizer,
+      training: this.#training,
+      examples: this.#train.length,
+    }
   }
 
   /** The batches of the step that comes next. */
@@ -219,18 +233,11 @@ class Trainer {
     return best?.step ?? step
   }
 
-  async #state(): Promise<TrainingState> {
-    return {
-      ...this.#progress,
-      training: this.#training,
-      examples: this.#train.length,
-      names: this.#named.map(([name]) => name),
-      parameters: await snapshotOf(this.#parameters),
-      optimizer: await this.#optimizer.stateDict(),
-    }
-  }
-
-  #report(interrupted: boolean, bestStep: number, state: TrainingState | undefined): FinetuneRun {
+  #report(
+    interrupted: boolean,
+    bestStep: number,
+    saveCheckpoint: FinetuneRun['saveCheckpoint'],
+  ): FinetuneRun {
     const { step, losses, evals, tokens, seconds } = this.#progress
     return {
       steps: step,
@@ -242,13 +249,7 @@ class Trainer {
       warnings: this.#warnings,
       tokens,
       seconds,
-      saveCheckpoint: async (directory, options) => {
-        if (!state) {
-          throw new LowrankError('argument', 'saveCheckpoint: the run is complete')
-        }
-        const { writeCheckpoint } = await import('./checkpoint.ts')
-        await writeCheckpoint(directory, state, options)
-      },
+      saveCheckpoint,
     }
   }
 }

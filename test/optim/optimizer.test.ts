@@ -12,7 +12,7 @@ import { Adam } from '../../src/optim/adam.ts'
 import { AdamW } from '../../src/optim/adamw.ts'
 import type { Optimizer } from '../../src/optim/optimizer.ts'
 import { SGD } from '../../src/optim/sgd.ts'
-import type { OptimizerState } from '../../src/optim/state.ts'
+import { loadStateDict, type OptimizerState, stateDict } from '../../src/optim/state.ts'
 import { TransformersAdafactor } from '../../src/optim/transformers_adafactor.ts'
 import { backends } from '../support/backends.ts'
 import { setGradient } from '../support/gradients.ts'
@@ -50,7 +50,7 @@ function give(trained: readonly Parameter[], gradients: readonly number[][]): vo
 }
 
 async function everything(trained: readonly Parameter[], optimizer: Optimizer): Promise<unknown> {
-  const { tensors } = await optimizer.stateDict()
+  const { tensors } = await stateDict(optimizer)
   return [trained.map(parameter => parameter.dataSync()), tensors]
 }
 
@@ -142,7 +142,7 @@ describe.each(backends)('optimizers on $name', ({ make }) => {
       give(others, gradientsOf(1))
       other.step()
       expect(trained[1].dataSync()).toEqual(others[1].dataSync())
-      const [{ tensors }, state] = [await optimizer.stateDict(), await other.stateDict()]
+      const [{ tensors }, state] = [await stateDict(optimizer), await stateDict(other)]
       for (const name of Object.keys(tensors).filter(key => key.startsWith('1.'))) {
         expect(tensors[name], name).toEqual(state.tensors[name])
       }
@@ -156,12 +156,12 @@ describe.each(backends)('optimizers on $name', ({ make }) => {
         optimizer.step()
       }
       optimizer.scaleLearningRate(0.5)
-      const state = await optimizer.stateDict()
+      const state = await stateDict(optimizer)
       others.forEach((parameter, i) => {
         parameter.replace(trained[i].dataSync())
       })
       const { tensors, ...rest } = state
-      other.loadStateDict({ ...JSON.parse(JSON.stringify(rest)), tensors })
+      loadStateDict(other, { ...JSON.parse(JSON.stringify(rest)), tensors })
       expect(other.steps).toBe(3)
       expect(other.groups[0].lr).toBe(optimizer.groups[0].lr)
       for (const [all, one] of [
@@ -191,7 +191,7 @@ describe.each(backends)('optimizers on $name', ({ make }) => {
         optimizer.step({ maxGradNorm: 1 })
       }
       expect(backend.memory().used).toBe(during)
-      optimizer.loadStateDict(await optimizer.stateDict())
+      loadStateDict(optimizer, await stateDict(optimizer))
       optimizer.step()
       expect(backend.memory().used).toBe(during)
       optimizer.dispose()
@@ -318,8 +318,8 @@ describe('mistakes', () => {
 describe('loadStateDict', () => {
   /** The state of `optimizer` after a way through its own `loadStateDict`. */
   async function loaded(optimizer: Optimizer): Promise<OptimizerState> {
-    optimizer.loadStateDict(await optimizer.stateDict())
-    return optimizer.stateDict()
+    loadStateDict(optimizer, await stateDict(optimizer))
+    return stateDict(optimizer)
   }
 
   async function pair(): Promise<{ optimizer: AdamW; state: OptimizerState }> {
@@ -330,7 +330,7 @@ describe('loadStateDict', () => {
     ])
     give(trained, gradientsOf(1))
     optimizer.step()
-    return { optimizer, state: await optimizer.stateDict() }
+    return { optimizer, state: await stateDict(optimizer) }
   }
 
   test('lists what does not fit, and changes nothing', async () => {
@@ -389,7 +389,7 @@ describe('loadStateDict', () => {
       },
     }
     for (const [message, bad] of Object.entries(wrong)) {
-      expect(() => optimizer.loadStateDict(bad), message).toThrow(message)
+      expect(() => loadStateDict(optimizer, bad), message).toThrow(message)
       expect(await everything(optimizer.parameters, optimizer)).toEqual(before)
       expect(optimizer.groups.map(({ lr }) => lr)).toEqual([0.5, 1e-3])
     }
@@ -401,25 +401,25 @@ describe('loadStateDict', () => {
     const groups = trained.map(parameter => ({ params: [parameter] }))
     const optimizer = new AdamW(groups, { lr: 7, betas: [0.1, 0.2] })
     const { '1.step': _s, '1.exp_avg': _m, '1.exp_avg_sq': _v, ...tensors } = state.tensors
-    optimizer.loadStateDict({ ...state, tensors })
+    loadStateDict(optimizer, { ...state, tensors })
     expect(optimizer.groups.map(({ lr, initialLr }) => [lr, initialLr])).toEqual([
       [0.5, 0.5],
       [1e-3, 1e-3],
     ])
     expect(optimizer.groups[0].options.betas).toEqual([0.9, 0.999])
-    expect((await optimizer.stateDict()).tensors).toEqual(tensors)
+    expect((await stateDict(optimizer)).tensors).toEqual(tensors)
   })
 
   test('an optimizer without state expects none', async () => {
     const optimizer = new SGD(parameters(reference()))
     const tensors = { '0.step': { shape: [], data: [1] } }
-    const state = { ...(await optimizer.stateDict()), tensors }
-    expect(() => optimizer.loadStateDict(state)).toThrow('tensor "0.step" is not expected')
+    const state = { ...(await stateDict(optimizer)), tensors }
+    expect(() => loadStateDict(optimizer, state)).toThrow('tensor "0.step" is not expected')
   })
 
   test('a state from before the first step is one', async () => {
     const optimizer = new AdamW(parameters(reference()))
-    await expect(loaded(optimizer)).resolves.toEqual(await optimizer.stateDict())
+    await expect(loaded(optimizer)).resolves.toEqual(await stateDict(optimizer))
   })
 
   test('so is that of a first step that was refused', async () => {
@@ -427,7 +427,7 @@ describe('loadStateDict', () => {
     const optimizer = new AdamW(trained)
     give(trained, [[Number.NaN, 0, 0, 0, 0, 0], gradientsOf(1)[1]])
     optimizer.step()
-    const state = await optimizer.stateDict()
+    const state = await stateDict(optimizer)
     expect(Array.from(state.tensors['0.step'].data)).toEqual([0])
     await expect(loaded(optimizer)).resolves.toEqual(state)
   })
@@ -437,6 +437,6 @@ describe('loadStateDict', () => {
     const optimizer = new AdamW([parameter])
     setGradient(parameter, [0.5])
     optimizer.step()
-    await expect(loaded(optimizer)).resolves.toEqual(await optimizer.stateDict())
+    await expect(loaded(optimizer)).resolves.toEqual(await stateDict(optimizer))
   })
 })

@@ -11,6 +11,7 @@ import { reshape } from '../../src/ops/reshape.ts'
 import { AdamW } from '../../src/optim/adamw.ts'
 import type { Optimizer } from '../../src/optim/optimizer.ts'
 import { SGD } from '../../src/optim/sgd.ts'
+import { stateDict } from '../../src/optim/state.ts'
 import { trainStep } from '../../src/train/train_step.ts'
 import { backends } from '../support/backends.ts'
 
@@ -31,7 +32,7 @@ async function failure(run: Promise<unknown>): Promise<LowrankError> {
 }
 
 async function snapshot(w: Parameter, optimizer: Optimizer): Promise<unknown> {
-  return [w.dataSync(), await optimizer.stateDict()]
+  return [w.dataSync(), await stateDict(optimizer)]
 }
 
 describe.each(backends)('trainStep on $name', ({ make }) => {

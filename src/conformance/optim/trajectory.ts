@@ -11,6 +11,7 @@ import {
   type Optimizer,
   type Schedule,
   SGD,
+  stateDict,
   TransformersAdafactor,
 } from '../../optim/index.ts'
 import type { Case, CaseTensor } from '../case.ts'
@@ -107,7 +108,7 @@ async function takeSteps(
 /** The state by the case's numbers of parameters; the optimizer's go by its groups. */
 async function stateOf({ json }: Case, optimizer: Optimizer): Promise<Record<string, Answered>> {
   const numbers = json.groups.flatMap((group: { params: number[] }) => group.params)
-  const { tensors } = await optimizer.stateDict()
+  const { tensors } = await stateDict(optimizer)
   const names = Object.keys(tensors).filter(name => !name.endsWith('.step'))
   const entries = names.map(name => {
     const number = numbers[Number.parseInt(name, 10)]

@@ -109,6 +109,48 @@ function viewable(where: string, bytes: Uint8Array, width: number): Uint8Array {
   return BIG_ENDIAN ? swapBytes(copy, width) : copy
 }
 
+interface ViewOf<V> {
+  new (buffer: ArrayBuffer, at: number, count: number): V
+  readonly BYTES_PER_ELEMENT: number
+}
+
+/** The elements of bytes, which they share where aligned. */
+function viewed<V>(where: string, bytes: Uint8Array, View: ViewOf<V>): V {
+  const width = View.BYTES_PER_ELEMENT
+  const { buffer, byteOffset, length } = viewable(where, bytes, width)
+  return new View(buffer as ArrayBuffer, byteOffset, length / width)
+}
+
+interface FloatArrays {
+  readonly F64: Float64Array
+  readonly F32: Float32Array
+  readonly F16: Uint16Array
+  readonly BF16: Uint16Array
+}
+
+/** The types that weights are stored in. */
+export type StoredFloat = keyof FloatArrays
+
+const FLOAT_VIEWS: { readonly [D in StoredFloat]: ViewOf<FloatArrays[D]> } = {
+  F64: Float64Array,
+  F32: Float32Array,
+  F16: Uint16Array,
+  BF16: Uint16Array,
+}
+
+/** Stored floats, halves as their bits. The result shares the memory of aligned `bytes`. */
+export function floatsIn<D extends StoredFloat>(bytes: Uint8Array, dtype: D): FloatArrays[D] {
+  return viewed(`floats of ${dtype}`, bytes, FLOAT_VIEWS[dtype])
+}
+
+/** The little-endian bytes of numbers in a float type of tensors, rounded to nearest even; a fresh array. */
+export function floatBytes(
+  values: ArrayLike<number>,
+  dtype: 'float32' | 'float16' | 'bfloat16',
+): Uint8Array {
+  return bytesOf(dtype === 'float32' ? Float32Array.from(values) : narrow(values, dtype))
+}
+
 const VIEWS = {
   F64: Float64Array,
   F32: Float32Array,
@@ -136,10 +178,7 @@ function view(where: string, bytes: Uint8Array, dtype: StoredDType): Values {
     const known = Object.keys(VIEWS).join(', ')
     throw new LowrankError('dtype', `${where}: expected one of ${known}, got ${dtype}`)
   }
-  const width = DTYPE_BITS[dtype] / 8
-  const { buffer, byteOffset, length } = viewable(where, bytes, width)
-  const View = VIEWS[dtype] as new (buffer: ArrayBufferLike, at: number, count: number) => Values
-  return new View(buffer, byteOffset, length / width)
+  return viewed(where, bytes, VIEWS[dtype] as ViewOf<Values>)
 }
 
 /** Half precision widened, 64-bit integers as (rounded) numbers, everything else as it is. */

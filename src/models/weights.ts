@@ -1,11 +1,10 @@
 // Filling a model from safetensors: every parameter from the tensor of its path, all of them checked
 // before the first is changed. Weights keep their stored dtype and are frozen.
 
-import { BYTES } from '../core/dtype.ts'
 import { throwAll } from '../core/errors.ts'
 import type { Parameter } from '../core/parameter.ts'
 import { formatShape, sameShape } from '../core/shape.ts'
-import { type StoredDType, tensorDType, toFloat32 } from '../io/dtypes.ts'
+import { floatsIn, type StoredDType, type StoredFloat, tensorDType } from '../io/dtypes.ts'
 import type { TensorFiles } from '../io/safetensors.ts'
 import type { Module } from '../nn/module.ts'
 
@@ -26,16 +25,8 @@ function problemOf(name: string, parameter: Parameter, files: TensorFiles): stri
 }
 
 async function fill(parameter: Parameter, name: string, files: TensorFiles): Promise<void> {
-  const stored = files.tensors.get(name)?.dtype as StoredDType
-  const dtype = tensorDType(stored) ?? 'float32'
-  const bytes = await files.read(name)
-  const half = BYTES[dtype] === 2
-  parameter.replace(
-    half
-      ? new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.length / 2)
-      : toFloat32(bytes, stored),
-    dtype,
-  )
+  const stored = files.tensors.get(name)?.dtype as StoredFloat
+  parameter.replace(floatsIn(await files.read(name), stored), tensorDType(stored))
   parameter.freeze()
 }
 

@@ -6,7 +6,7 @@ import { LowrankError, throwAll } from '../core/errors.ts'
 import type { Parameter } from '../core/parameter.ts'
 import { formatShape, type Shape, sameShape } from '../core/shape.ts'
 import type { TensorData } from '../core/tensor.ts'
-import { bytesOf, type StoredDType, toFloat32, toFloat64 } from '../io/dtypes.ts'
+import { bytesOf, floatsIn, type StoredDType } from '../io/dtypes.ts'
 import { openSafetensors, type TensorFiles } from '../io/safetensors.ts'
 import { encodeSafetensors } from '../io/safetensors-writer.ts'
 import {
@@ -154,9 +154,11 @@ async function readTensor(files: TensorFiles, name: string, shape?: Shape): Prom
       `${files.label}: "${name}" is ${formatShape(stored.shape)}, expected ${formatShape(shape)}`,
     )
   }
-  const bytes = await files.read(name)
-  const data = stored.dtype === 'F64' ? toFloat64(bytes, 'F64') : toFloat32(bytes, stored.dtype)
-  return { shape: stored.shape, data }
+  if (stored.dtype !== 'F32' && stored.dtype !== 'F64') {
+    const got = `expected F32 or F64, got ${stored.dtype}`
+    throw new LowrankError('file', `${files.label}: "${name}": ${got}`)
+  }
+  return { shape: stored.shape, data: floatsIn(await files.read(name), stored.dtype) }
 }
 
 async function readSnapshot(files: TensorFiles, prefix: string, named: Named): Promise<Snapshot> {

@@ -2,7 +2,7 @@
 
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { swapBytes } from '../../src/io/dtypes.ts'
+import { floatBytes, floatsIn, swapBytes } from '../../src/io/dtypes.ts'
 import {
   byteLength,
   bytesOf,
@@ -206,6 +206,25 @@ describe('fromNumbers', () => {
         expect(() => fromNumbers(values, dtype)).toThrow(`got ${dtype}`)
       }
     }
+  })
+})
+
+describe('floats', () => {
+  const values = [1, -2.5, 65504, 2 ** -24, -0]
+
+  it.each(['float32', 'float16', 'bfloat16'] as const)('are written as %s', dtype => {
+    expect(floatBytes(values, dtype)).toEqual(fromNumbers(values, storedDType(dtype)))
+    expect(floatBytes(new Float64Array(values), dtype)).toEqual(floatBytes(values, dtype))
+  })
+
+  it.each(['F64', 'F32', 'F16', 'BF16'] as const)('are read as %s, at any offset', dtype => {
+    const bytes = fromNumbers(values, dtype)
+    const moved = new Uint8Array([7, ...bytes]).subarray(1)
+    expect(bytesOf(floatsIn(moved, dtype))).toEqual(bytes)
+    expect(floatsIn(bytes, dtype).buffer).toBe(bytes.buffer)
+    expect(() => floatsIn(bytes.subarray(1), dtype)).toThrow(
+      `floats of ${dtype}: expected elements`,
+    )
   })
 })
 

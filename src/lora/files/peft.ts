@@ -4,7 +4,7 @@
 
 import { LowrankError, throwAll } from '../../core/errors.ts'
 import { Parameter } from '../../core/parameter.ts'
-import { bytesOf, fromNumbers, type StoredDType } from '../../io/dtypes.ts'
+import { floatBytes, storedDType } from '../../io/dtypes.ts'
 import { openSafetensors, type TensorFiles } from '../../io/safetensors.ts'
 import { encodeSafetensors, type TensorContent } from '../../io/safetensors-writer.ts'
 import {
@@ -48,12 +48,6 @@ export interface SaveAdapterOptions extends WriteOptions {
   readonly baseModelNameOrPath?: string
 }
 
-const STORED: Readonly<Record<string, StoredDType>> = {
-  float32: 'F32',
-  float16: 'F16',
-  bfloat16: 'BF16',
-}
-
 /** The adapter that is meant: the only one, or the default one, unless it is named. */
 export function chosenName(model: Module, wanted: string | undefined): string {
   const holders = holdersIn(model).map(({ holder }) => holder)
@@ -69,14 +63,6 @@ export function chosenName(model: Module, wanted: string | undefined): string {
   }
   checkAdapters('lora.saveAdapter', holders, [name])
   return name
-}
-
-type EncodedTensor = TensorContent & { readonly bytes: Uint8Array }
-
-async function contentOf(parameter: Parameter, dtype: StoredDType): Promise<EncodedTensor> {
-  const data = await parameter.data()
-  const bytes = data instanceof Float32Array && dtype === 'F32' ? bytesOf(data) : undefined
-  return { dtype, shape: parameter.shape, bytes: bytes ?? fromNumbers(data, dtype) }
 }
 
 /**
@@ -102,10 +88,11 @@ export async function saveAdapter(
   const name = chosenName(model, options.adapterName)
   await directory.checkWritable(options)
   const made = adapterConfigs(model).get(name) as ResolvedConfig
-  const tensors = new Map<string, EncodedTensor>()
+  const tensors = new Map<string, TensorContent & { readonly bytes: Uint8Array }>()
   for (const [key, parameter] of adapterTensors(model, name)) {
-    const dtype = STORED[options.saveDtype ?? parameter.dtype]
-    tensors.set(key, await contentOf(parameter, dtype))
+    const dtype = options.saveDtype ?? (parameter.dtype as 'float32')
+    const bytes = floatBytes(await parameter.data(), dtype)
+    tensors.set(key, { dtype: storedDType(dtype), shape: parameter.shape, bytes })
   }
   const config = { ...made, targetModules: made.targetModules ?? [ALONE] }
   const described = { ...options, fanInFanOut: isFanInFanOut(model, name) }

@@ -1,7 +1,10 @@
 // PiSSA: the adapter starts as the principal part of W [out, in]. With W = U·diag(σ)·Vᵀ cut to rank
 // r, A = √(Σ/s)·Vᵀ [r, in], B = U·√(Σ/s) [out, r], so that s·B·A = U·Σ·Vᵀ, which is then taken from the
-// base. `pissa_niter_n` finds U, Σ, V by n rounds of randomised iteration.
-// Source: Meng et al. 2024, "PiSSA" (arXiv 2404.02948), equations 2 to 4; PEFT 0.21, `pissa_init`.
+// base. `pissa_niter_n` finds U, Σ, V by n rounds of randomised iteration among a few directions more
+// than it keeps: direction r is off by (σ of the first that is left out / σ of its own)^(2n + 1), and the
+// first that is left out is so a smaller one.
+// Source: Meng et al. 2024, "PiSSA" (arXiv 2404.02948), equations 2 to 4; PEFT 0.21, `pissa_init` (which
+// samples r directions); Halko, Martinsson and Tropp (arXiv 0909.4061), section 1.3.3.
 
 import { Random } from '../../core/rng.ts'
 import { leadingSvd } from '../../linalg/partial.ts'
@@ -48,6 +51,14 @@ export function pissa(weight: OrientedWeight, r: number, scaling: number): Start
   return split(leadingSvd(data, rows, cols, k), weight, r, scaling)
 }
 
+/** How many directions more than r are sampled. */
+const EXTRA = 10
+
+/** The first r of more directions. */
+function first({ u, s, vt, k }: Svd, cols: number, r: number): Svd {
+  return { u: u.filter((_, at) => at % k < r), s: s.slice(0, r), vt: vt.slice(0, r * cols), k: r }
+}
+
 /** The start from randomised iteration. */
 export function fastPissa(
   weight: OrientedWeight,
@@ -58,8 +69,10 @@ export function fastPissa(
 ): StartMatrices {
   checkScaling('pissa', scaling)
   const { data, rows, cols } = weight
-  const k = Math.min(r, rows, cols)
-  return split(randomizedSvd(data, rows, cols, k, { iterations, random }), weight, r, scaling)
+  const most = Math.min(rows, cols)
+  const sampled = Math.min(r + EXTRA, most)
+  const found = randomizedSvd(data, rows, cols, sampled, { iterations, random })
+  return split(first(found, cols, Math.min(r, most)), weight, r, scaling)
 }
 
 const NAMES = /^pissa(_niter_\d+)?$/

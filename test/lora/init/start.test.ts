@@ -175,13 +175,25 @@ describe('start matrices of a weight', () => {
   })
 
   it('of pissa_niter_n are found by iteration', () => {
-    const start = (initLoraWeights: string) =>
-      attach(layerOf(9, 8, 1), { r: 2, initLoraWeights })
-        .adapters.get('default')!
-        .A.dataSync()
+    const start = (initLoraWeights: string) => {
+      const { A, B } = attach(layerOf(45, 40, 1), { r: 2, initLoraWeights }).states()[0]
+      return multiply(Float64Array.from(B.dataSync()), Float64Array.from(A.dataSync()), 40, 2, 45)
+    }
     const [exact, once, often] = ['pissa', 'pissa_niter_0', 'pissa_niter_300'].map(start)
     expect(scaledError(once, exact)).toBeGreaterThan(1e-3)
     expect(scaledError(often, exact)).toBeLessThan(1e-3)
+  })
+
+  it('of pissa_niter_n sample more directions than they keep', () => {
+    // σᵢ = 2⁻ⁱ: with r directions alone two rounds are off by 2⁻⁵, with ten more by 2⁻⁵⁵.
+    const size = 24
+    const data = Float64Array.from({ length: size * size }, (_, at) =>
+      at % (size + 1) === 0 ? 2 ** -(at / (size + 1)) : 0,
+    )
+    const square = { data, rows: size, cols: size }
+    const { A, B } = fastPissa(square, 4, 1, 2, new Random(3))
+    const leading = data.map((value, at) => (at < 4 * size ? value : 0))
+    expect(scaledError(multiply(B, A, size, 4, size), leading)).toBeLessThan(1e-12)
   })
 })
 

@@ -18,8 +18,8 @@ import { type LoraState, updatesOf } from './state.ts'
 export function matrixUpdates(base: Adaptable, state: LoraState): ReturnType<typeof updatesOf> {
   const { inFeatures: I, outFeatures: O } = base
   return updatesOf(state).map(({ A, B, scale }) => ({
-    A: reshape(A, [A.size / I, I]),
-    B: reshape(B, [O, B.size / O]),
+    A: reshape(A, [A.shape[0], I]),
+    B: reshape(B, [O, B.shape[1]]),
     scale,
   }))
 }

@@ -15,7 +15,7 @@ import { Module } from './module.ts'
 import { updatedInParts } from './parts.ts'
 
 export interface EmbeddingModuleOptions extends TensorOptions {
-  /** The row whose gradient stays zero. */
+  /** The row whose gradient stays zero; a negative one counts from the end. */
   readonly paddingIdx?: number
   /** What rows are multiplied by, as in Gemma; 1 if absent. */
   readonly scale?: number
@@ -31,6 +31,10 @@ function normals({ seed, stream }: Draw, count: number): Float32Array {
 function normalDraw(count: number): () => Float32Array {
   const draw = nextDraw()
   return () => normals(draw, count)
+}
+
+function fromEnd(index: number | undefined, count: number): number | undefined {
+  return index !== undefined && index < 0 ? index + count : index
 }
 
 /**
@@ -55,7 +59,7 @@ export class Embedding extends Module implements Adaptable {
     super()
     this.numEmbeddings = numEmbeddings
     this.embeddingDim = embeddingDim
-    this.paddingIdx = options.paddingIdx
+    this.paddingIdx = fromEnd(options.paddingIdx, numEmbeddings)
     this.scale = options.scale ?? 1
     const shape = [numEmbeddings, embeddingDim]
     this.weight = options.weight ?? new Parameter(normalDraw(countOf(shape)), shape, options)

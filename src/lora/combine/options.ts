@@ -108,6 +108,11 @@ function ruleProblems(options: CombineOptions, adapters: readonly CombinedAdapte
       `density: expected a share of entries to keep, from 0 to 1, for ${combinationType}, got ${density}`,
     )
   }
+  if (known.pruning === 'random' && density === 0) {
+    problems.push(
+      `density: expected more than 0 for ${combinationType}, which divides by it, got 0`,
+    )
+  }
   if (!['total', 'frequency'].includes(majoritySignMethod)) {
     problems.push(
       `majoritySignMethod: expected 'total' or 'frequency', got ${JSON.stringify(majoritySignMethod)}`,

@@ -35,10 +35,11 @@ const LAYERS: Readonly<Record<string, (layer: CaseJson) => Adaptable>> = {
   conv1d: ({ din, dout }) => new Conv1D(din, dout, { bias: false }),
   embedding: ({ rows, dim, padding_idx }) =>
     new Embedding(rows, dim, { paddingIdx: padding_idx ?? undefined }),
-  conv2d: ({ cin, cout, kernel, stride, padding, groups, padding_mode }) =>
+  conv2d: ({ cin, cout, kernel, stride, padding, dilation, groups, padding_mode }) =>
     new Conv2d(cin, cout, kernel, {
       stride,
       padding,
+      dilation,
       groups,
       paddingMode: padding_mode,
       bias: false,
@@ -146,9 +147,20 @@ function gradientsOf(
   return found
 }
 
-/** Updates are padded with zeros: where the base is not, merging changes what is near the border. */
-function sameBorder({ json }: Case): boolean {
-  return (json.layer.padding_mode ?? 'zeros') === 'zeros'
+/** Whether DoRA acts on the bias of another update, which merging adds to the base's as it is. */
+function scalesBias({ adapters, active }: CaseJson): boolean {
+  const own = (active as string[]).map(name => adapters[name])
+  const first = own.findIndex(({ lora_bias: biased }) => biased)
+  return first >= 0 && own.slice(first).some(({ use_dora: dora }) => dora)
+}
+
+/**
+ * Whether PEFT's merged layer gives what the layer gave. Updates are padded with zeros and never
+ * dilated: where the base is otherwise, merging changes results.
+ */
+function mergesToSame({ json }: Case): boolean {
+  const { padding_mode: mode = 'zeros', dilation = 1 } = json.layer
+  return mode === 'zeros' && [dilation].flat().every(step => step === 1) && !scalesBias(json)
 }
 
 /** The seed of the masks; a step's first one has the stream named 1/0, the next 1/1, as cases store them. */
@@ -185,7 +197,7 @@ async function runWhole(example: Case): Promise<Answer> {
   const tensors = await allAnswered({
     y,
     y_base: layer.forward(x, { adapter: null }),
-    y_merged: sameBorder(example) ? merged?.forward(x) : undefined,
+    y_merged: mergesToSame(example) ? merged?.forward(x) : undefined,
     ...gradientsOf(example, layer, x),
     'merged.weight': merged?.weight,
     'merged.bias': merged?.bias,

@@ -12,15 +12,16 @@ import {
   mergedLayer,
   onCpu,
 } from '../../lora/index.ts'
-import { Linear, Module } from '../../nn/index.ts'
+import { type Adaptable, Module } from '../../nn/index.ts'
 import { type Case, readTensors } from '../case.ts'
 import { type Answered, type Check, checkEqual, compareTensor } from '../compare.ts'
 import { type Answer, answered, stored, toleranceOf } from '../kind.ts'
+import { LAYERS } from './start.ts'
 
 class Holder extends Module {
-  readonly layer: Linear
+  readonly layer: Adaptable
 
-  constructor(layer: Linear) {
+  constructor(layer: Adaptable) {
     super()
     this.layer = layer
   }
@@ -30,13 +31,20 @@ class Holder extends Module {
   }
 }
 
+/** The layer alone: A takes as many inputs as a Conv1D has rows, and a Linear columns. */
+function baseOf(example: Case): Adaptable {
+  const { shape, data } = stored(example, 'base.weight')
+  const [, inputs] = stored(example, 'start.lora_A').shape
+  const turned = example.json.fan_in_fan_out ?? inputs !== shape[1]
+  const layer = LAYERS[turned ? 'conv1d' : 'linear'](shape)
+  layer.weight = new Parameter(data, shape, { requiresGrad: false })
+  return layer
+}
+
 /** The layer under the stored adapter, with the stored start in place of ours (signs are free). */
 function trainedModel(example: Case): { model: Holder; layer: LoraModule } {
   const { r, lora_alpha, use_rslora, init_lora_weights } = example.json
-  const { shape, data } = stored(example, 'base.weight')
-  const linear = new Linear(shape[1], shape[0], { bias: false })
-  linear.weight = new Parameter(data, shape, { requiresGrad: false })
-  const model = attach(new Holder(linear), {
+  const model = attach(new Holder(baseOf(example)), {
     r,
     loraAlpha: lora_alpha,
     useRslora: use_rslora,

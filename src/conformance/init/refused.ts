@@ -1,6 +1,7 @@
 // Combinations of initialisation and layer that PEFT refuses, or takes with a surprise. Surprises are
-// refused here: an embedding that PEFT starts as by default without a word. OLoRA on Conv1D, whose
-// orientation PEFT mixes up, is right here and so accepted.
+// refused here: an embedding that PEFT starts as by default without a word, a name that means nothing
+// without data, a rank above the sizes of the layer. OLoRA on Conv1D, whose orientation PEFT mixes up, is
+// right here and so accepted.
 
 import { LowrankError } from '../../core/errors.ts'
 import type { Parameter } from '../../core/parameter.ts'
@@ -25,8 +26,9 @@ function shapeOf({ kind, din, dout, cin, cout, kernel, rows, dim }: CaseJson): r
 
 async function outcomeOf(row: CaseJson): Promise<Record<string, unknown>> {
   try {
-    const shape = shapeOf(row)
-    const layer = LAYERS[row.kind](shape)
+    const { groups = 1 } = row
+    const [first, second, ...rest] = shapeOf(row)
+    const layer = LAYERS[row.kind]([first, second / groups, ...rest], groups)
     const config = { r: row.r, initLoraWeights: row.init }
     const { adapters } = await onCpu(layer, () => attach(layer, config))
     const { A, B } = adapters.get('default') as { A: Parameter; B: Parameter }
@@ -56,9 +58,22 @@ export async function runRefused({ json }: Case): Promise<Answer> {
   return { tensors: {}, json: { rows } }
 }
 
+/** What starts from zeros because its name says so. */
+const FROM_ZERO = /^(gaussian|mica)$/i
+
 /** PEFT starts these as by default; only where that is what the name means is it taken here, too. */
-function isSurprise({ init, all_zero: zero }: CaseJson): boolean {
-  return zero?.length > 0 && init !== 'gaussian'
+function startsAsDefault({ init, all_zero: zero }: CaseJson): boolean {
+  return typeof init === 'string' && zero?.length > 0 && !FROM_ZERO.test(init)
+}
+
+function exceedsSizes(row: CaseJson): boolean {
+  const { kind, r, cin, cout, kernel } = row
+  const [rows, cols] = kind === 'conv2d' ? [cout, cin * kernel[0] * kernel[1]] : shapeOf(row)
+  return r > Math.min(rows, cols)
+}
+
+function isSurprise(row: CaseJson): boolean {
+  return startsAsDefault(row) || exceedsSizes(row)
 }
 
 export function compareRefused({ json }: Case, answer: Answer): Check[] {

@@ -14,20 +14,27 @@ import type { Case, CaseJson } from '../case.ts'
 import { type Answered, type Check, checkEqual, checkThat, compareTensor } from '../compare.ts'
 import { type Answer, stored, toleranceOf } from '../kind.ts'
 
-type Make = (shape: readonly number[]) => Adaptable
+type Make = (shape: readonly number[], groups?: number) => Adaptable
 
 /** An empty layer for a weight of this shape. */
 export const LAYERS: Readonly<Record<string, Make>> = {
   linear: ([out, inputs]) => new Linear(inputs, out, { bias: false }),
   conv1d: ([inputs, out]) => new Conv1D(inputs, out, { bias: false }),
   embedding: ([rows, dim]) => new Embedding(rows, dim),
-  conv2d: ([out, inputs, height, width]) =>
-    new Conv2d(inputs, out, [height, width], { bias: false }),
+  conv2d: ([out, inputs, height, width], groups = 1) =>
+    new Conv2d(inputs * groups, out, [height, width], { groups, bias: false }),
+}
+
+/** In how many groups a convolution is: A takes all channels, the weight those of a group. */
+function groupsOf({ tensors }: Case, shape: readonly number[]): number {
+  const channels = tensors.get('lora_A')?.shape[1] ?? shape[1]
+  return channels / shape[1]
 }
 
 function layerOf(example: Case): Adaptable {
   const { shape, data } = stored(example, 'base.weight')
-  const layer = LAYERS[example.json.kind](shape)
+  const { kind } = example.json
+  const layer = LAYERS[kind](shape, kind === 'conv2d' ? groupsOf(example, shape) : 1)
   layer.weight = new Parameter(data, shape, { requiresGrad: false })
   return layer
 }

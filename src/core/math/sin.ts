@@ -1,21 +1,23 @@
 // sin and cos: x = (n + f) π/2 with |f| <= 1/2; the quadrant n mod 4 chooses ± sin or ± cos of
 // r = f π/2, both polynomials of r² (minimax on |r| <= 0.79, errors 2⁻⁵⁶ and 2⁻⁶¹).
 // Reductions: Cody and Waite with π/2 in four parts up to 2²⁰ π/2; beyond that Payne and Hanek,
-// "Radian reduction for trigonometric functions" (1983), with 2/π to 1176 bits.
+// "Radian reduction for trigonometric functions" (1983), in whole numbers, with 2/π to 1176 bits.
 import { exponent, scale } from './bits.ts'
 import { productError, sumError } from './pair.ts'
 
 const HALF_PI = 1.5707963267948966
 const HALF_PI_ERROR = 6.123233995736766e-17
 
-/** Digits of 2/π after the point, base 16; six make one digit of base 2²⁴. */
+/** 2/π, in units of 2⁻¹¹⁷⁶. */
 const TWO_OVER_PI =
-  'a2f9836e4e441529fc2757d1f534ddc0db6295993c439041fe5163abdebbc561b7246e3a424dd2e006492eea09d1921c' +
-  'fe1deb1cb129a73ee88235f52ebb4484e99c7026b45f7e413991d639835339f49c845f8bbdf9283b1ff897ffde05980f' +
-  'ef2f118b5a0a6d1f6d367ecf27cb09b74f463f669e5fea2d7527bac7ebe5f17b3d0739f78a5292ea6bfb5fb11f8d5d08' +
-  '560330'
+  '0xa2f9836e4e441529fc2757d1f534ddc0db6295993c439041fe5163abdebbc561b7246e3a424dd2e006492eea09d192' +
+  '1cfe1deb1cb129a73ee88235f52ebb4484e99c7026b45f7e413991d639835339f49c845f8bbdf9283b1ff897ffde0598' +
+  '0fef2f118b5a0a6d1f6d367ecf27cb09b74f463f669e5fea2d7527bac7ebe5f17b3d0739f78a5292ea6bfb5fb11f8d5d' +
+  '08560330'
+const TWO_OVER_PI_BITS = 1176
 
-const DIGIT = 1 / 0x1000000
+const FRACTION_BITS = 168n
+const FRACTION = 3.7414441915671115e50
 
 /** sin(r + tail) for |r| <= π/4. */
 function nearSin(r: number, tail: number): number {
@@ -69,37 +71,18 @@ function mediumSine(x: number, shift: number): number {
   return fromQuadrant(n + shift, r, tail)
 }
 
-/** Digit i of 2/π, base 2²⁴; 1 is the first one after the point. */
-function twoOverPi(i: number): number {
-  return i < 1 ? 0 : Number.parseInt(TWO_OVER_PI.slice(6 * i - 6, 6 * i), 16)
-}
-
 /** sin(x + shift π/2) for finite x >= 2²⁰. */
 function largeSine(x: number, shift: number): number {
-  // x = Σ a[i] 2^(24 (i + q)), i = 0 … 3. Digits of the product above 2⁰ are multiples of 2²⁴ and
-  // cannot matter; digit -7 is the first that is too small to.
-  const q = Math.floor((exponent(x) - 53) / 24)
-  let rest = scale(x, -24 * q)
-  const product = [0, 0, 0, 0, 0, 0, 0]
-  for (let i = 3; i >= 0; i--) {
-    const unit = scale(1, 24 * i)
-    const digit = Math.floor(rest / unit)
-    rest -= digit * unit
-    for (let j = 0; j < 7; j++) {
-      product[j] += digit * twoOverPi(i + q + j)
-    }
-  }
-  for (let j = 6; j > 0; j--) {
-    const carry = Math.floor(product[j] / 0x1000000)
-    product[j] -= carry * 0x1000000
-    product[j - 1] += carry
-  }
-  const up = product[1] >= 0x800000 ? 1 : 0
-  const upper = (product[1] - up * 0x1000000 + product[2] * DIGIT) * DIGIT
-  const middle = (product[3] + product[4] * DIGIT) * DIGIT * DIGIT * DIGIT
-  const lower = (product[5] + product[6] * DIGIT) * DIGIT * DIGIT * DIGIT * DIGIT * DIGIT
-  const f = upper + middle
-  return fromQuarters((product[0] & 3) + up + shift, f, sumError(upper, middle, f) + lower)
+  const e = exponent(x) - 53
+  // x is a whole number of 2^e, so its quarter turns are one of 2^(e - TWO_OVER_PI_BITS).
+  const turns = BigInt(scale(x, -e)) * BigInt(TWO_OVER_PI)
+  const unit = BigInt(TWO_OVER_PI_BITS - e)
+  const n = (turns + (1n << (unit - 1n))) >> unit
+  // No double is nearer to a multiple of π/2 than 2⁻⁶², so that these bits hold f to twice its digits.
+  const fraction = (turns - (n << unit)) >> (unit - FRACTION_BITS)
+  const f = Number(fraction)
+  const fError = Number(fraction - BigInt(f))
+  return fromQuarters(Number(n & 3n) + shift, f / FRACTION, fError / FRACTION)
 }
 
 /** sin(x + shift π/2) for x >= 0. */

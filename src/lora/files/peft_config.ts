@@ -47,27 +47,31 @@ const DESCRIPTIVE: Json = {
   revision: null,
 }
 
-/** The keys that are options here, by their name in `LoraConfig`. */
-const OPTIONS: Readonly<Record<string, keyof LoraConfig>> = {
-  alpha_pattern: 'alphaPattern',
-  bias: 'bias',
-  ensure_weight_tying: 'ensureWeightTying',
-  exclude_modules: 'excludeModules',
-  init_lora_weights: 'initLoraWeights',
-  layers_pattern: 'layersPattern',
-  layers_to_transform: 'layersToTransform',
-  lora_alpha: 'loraAlpha',
-  lora_bias: 'loraBias',
-  lora_dropout: 'loraDropout',
-  modules_to_save: 'modulesToSave',
-  r: 'r',
-  rank_pattern: 'rankPattern',
-  target_modules: 'targetModules',
-  target_parameters: 'targetParameters',
-  task_type: 'taskType',
-  trainable_token_indices: 'trainableTokenIndices',
-  use_dora: 'useDora',
-  use_rslora: 'useRslora',
+/** The keys that are options here, where they are spelled in camel case. */
+const OPTIONS: readonly string[] = [
+  'alpha_pattern',
+  'bias',
+  'ensure_weight_tying',
+  'exclude_modules',
+  'init_lora_weights',
+  'layers_pattern',
+  'layers_to_transform',
+  'lora_alpha',
+  'lora_bias',
+  'lora_dropout',
+  'modules_to_save',
+  'r',
+  'rank_pattern',
+  'target_modules',
+  'target_parameters',
+  'task_type',
+  'trainable_token_indices',
+  'use_dora',
+  'use_rslora',
+]
+
+function optionOf(key: string): keyof LoraConfig {
+  return key.replace(/_(.)/g, (_, letter) => letter.toUpperCase()) as keyof LoraConfig
 }
 
 const TASKS: readonly unknown[] = [
@@ -97,8 +101,8 @@ export function encodePeftConfig(config: ResolvedConfig, options: PeftConfigOpti
     fan_in_fan_out: options.fanInFanOut ?? false,
     peft_type: 'LORA',
   }
-  for (const [key, option] of Object.entries(OPTIONS)) {
-    values[key] = config[option] ?? NEUTRAL[key] ?? null
+  for (const key of OPTIONS) {
+    values[key] = config[optionOf(key)] ?? NEUTRAL[key] ?? null
   }
   const sorted = Object.keys(values).sort()
   // Python writes 0.0 where JavaScript cannot tell a float from an integer.
@@ -115,7 +119,7 @@ function isNeutral(key: string, value: unknown): boolean {
 
 function keyProblems(json: Json): string[] {
   return Object.keys(NEUTRAL)
-    .filter(key => !Object.hasOwn(OPTIONS, key) && !isNeutral(key, json[key]))
+    .filter(key => !OPTIONS.includes(key) && !isNeutral(key, json[key]))
     .map(key => `${key} is ${JSON.stringify(json[key])}, which this library cannot apply`)
 }
 
@@ -150,12 +154,12 @@ export function readPeftOptions(where: string, json: unknown): LoraConfig {
   }
   const values = json as Json
   const config: Record<string, unknown> = {}
-  for (const [key, option] of Object.entries(OPTIONS)) {
+  for (const key of OPTIONS) {
     const absent = Object.hasOwn(NEUTRAL, key)
       ? isNeutral(key, values[key])
       : (values[key] ?? null) === null
     if (!absent) {
-      config[option] = values[key]
+      config[optionOf(key)] = values[key]
     }
   }
   throwAll('config', where, [...requiredProblems(values), ...keyProblems(values)])

@@ -43,7 +43,8 @@ const library: UserConfig = {
 // Modules that every program loads are few files, because each costs an engine a search and a page a
 // request: the WASM backend with the loops that stand in for it, which `#kernels` leads to,
 // and what `lowrank` exports. Bundlers take single functions out of them: all that is done
-// while they are loaded is marked pure. The rest follows the entries that need it.
+// while they are loaded is marked pure. The rest follows the entries that need it; so does the state of
+// optimizers, because what saves it is fetched on demand.
 const groups = [
   {
     name: 'backend',
@@ -52,7 +53,7 @@ const groups = [
   },
   {
     name: 'lowrank',
-    test: /src\/((core|ops|nn|optim)\/|lora\/attach\.ts|train\/train_step\.ts)/,
+    test: /src\/((core|ops|nn|optim(?!\/(index|state)))\/|lora\/attach\.ts|train\/train_step\.ts)/,
     priority: 2,
   },
   // npm leaves folders named node_modules out of a package, wherever they are.

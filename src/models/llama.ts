@@ -12,7 +12,12 @@ import type { KVCache } from '../nn/kv_cache.ts'
 import { Linear } from '../nn/linear.ts'
 import { Module } from '../nn/module.ts'
 import { RMSNorm } from '../nn/norm.ts'
-import { type RopeConfig, RopeTables, readRopeConfig } from '../nn/rope_tables.ts'
+import {
+  type RopeConfig,
+  RopeTables,
+  readRopeConfig,
+  stretchedPositions,
+} from '../nn/rope_tables.ts'
 import { add } from '../ops/add.ts'
 import { scaledDotProductAttention } from '../ops/attention.ts'
 import { reshape } from '../ops/reshape.ts'
@@ -46,9 +51,12 @@ export function readLlamaConfig(where: string, json: unknown): LlamaConfig {
     )
   }
   reader.choice('hidden_act', ['silu', 'swish'], 'silu')
+  const rope = readRopeConfig(where, reader.json, headDim)
+  // Only checked here: the rotary embeddings may reach beyond it.
+  reader.size('max_position_embeddings', 2048)
   const config: LlamaConfig = {
     vocabSize: reader.size('vocab_size'),
-    maxPositionEmbeddings: reader.size('max_position_embeddings', 2048),
+    maxPositionEmbeddings: stretchedPositions(rope),
     numLayers: reader.size('num_hidden_layers'),
     numKeyValueHeads,
     headDim,
@@ -60,7 +68,7 @@ export function readLlamaConfig(where: string, json: unknown): LlamaConfig {
     attentionBias: reader.flag('attention_bias', false),
     mlpBias: reader.flag('mlp_bias', false),
     tieWordEmbeddings: reader.flag('tie_word_embeddings', false),
-    rope: readRopeConfig(where, reader.json, headDim),
+    rope,
   }
   reader.finish()
   return config

@@ -165,3 +165,12 @@ export function readRopeConfig(where: string, json: Json, headDim: number): Rope
   throwAll('config', where, fields.problems)
   return config
 }
+
+/**
+ * How many positions the frequencies are meant for. Configurations of transformers often keep the length
+ * of the pretraining as `max_position_embeddings` beside the factor that goes beyond it.
+ */
+export function stretchedPositions(config: RopeConfig): number {
+  const { factor, maxPositions, originalMaxPositions } = config
+  return Math.max(maxPositions, Math.floor(factor * originalMaxPositions))
+}

@@ -13,7 +13,13 @@ import { cos, log, positivePower, sin } from '../core/math.ts'
 import { PersistentTensor, storageOf, type Tensor } from '../core/tensor.ts'
 import type { RopeConfig } from './rope_config.ts'
 
-export { ROPE_TYPES, type RopeConfig, type RopeType, readRopeConfig } from './rope_config.ts'
+export {
+  ROPE_TYPES,
+  type RopeConfig,
+  type RopeType,
+  readRopeConfig,
+  stretchedPositions,
+} from './rope_config.ts'
 
 const TWO_PI = 6.283185307179586
 

@@ -1,6 +1,7 @@
-// The loss of a language model looks at labels that lie as the tokens do, and at no others.
+// The loss of a language model looks at labels that lie as the tokens do, and at no others. How many tokens
+// a model takes.
 
-import { LowrankError, tensor } from 'lowrank'
+import { LowrankError, type Tensor, tensor } from 'lowrank'
 import { describe, expect, it } from 'vitest'
 import { tinyLlama } from '../support/models.ts'
 
@@ -14,5 +15,31 @@ describe('loss of a language model', () => {
     const run = (): unknown => model.loss(ids, labels)
     expect(run).toThrow(LowrankError)
     expect(run).toThrow('loss: labels')
+  })
+})
+
+describe('the positions of a Llama', () => {
+  const positions = (rope_parameters: object): number =>
+    tinyLlama({ rope_parameters }).sizes.maxPositionEmbeddings
+  const long = { short_factor: [1, 1], long_factor: [2, 2], original_max_position_embeddings: 16 }
+
+  it.each([
+    [{ rope_type: 'default' }, 32],
+    [{ rope_type: 'linear', factor: 4 }, 128],
+    [{ rope_type: 'dynamic', factor: 2.5 }, 80],
+    [{ rope_type: 'yarn', factor: 4 }, 128],
+    [{ rope_type: 'yarn', factor: 4, original_max_position_embeddings: 16 }, 64],
+    [{ rope_type: 'yarn', factor: 4, original_max_position_embeddings: 8 }, 32],
+    [{ rope_type: 'longrope', ...long }, 32],
+    [{ rope_type: 'longrope', ...long, factor: 4 }, 64],
+  ])('are stretched by the factor of %j', (rope, want) => {
+    expect(positions(rope)).toBe(want)
+  })
+
+  it('end there', () => {
+    const model = tinyLlama({ rope_parameters: { rope_type: 'dynamic', factor: 2 } })
+    const ids = (T: number): Tensor => tensor(new Int32Array(T), [1, T], { dtype: 'int32' })
+    expect(model.forward(ids(64)).shape).toEqual([1, 64, 40])
+    expect(() => model.forward(ids(65))).toThrow('65 tokens are more than the 64 positions')
   })
 })

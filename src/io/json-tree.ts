@@ -23,19 +23,14 @@ export interface JsonProblem {
 /** Deeper nesting is refused: a file of brackets must not exhaust the stack. */
 const MAX_DEPTH = 128
 
+const LITERAL = /true|false|null/y
 const NUMBER = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y
-const PLAIN = /[^"\\\p{Cc}]+/uy
 const SPACE = /[ \t\n\r]*/y
-const ESCAPES: Readonly<Record<string, string>> = {
-  '"': '"',
-  '\\': '\\',
-  '/': '/',
-  b: '\b',
-  f: '\f',
-  n: '\n',
-  r: '\r',
-  t: '\t',
-}
+const PLAIN = /[^"\\\p{Cc}]+/uy
+// What else a string may hold: control characters beyond ASCII's, and escapes, of surrogates in pairs only.
+const ESCAPE =
+  /[\x7f-\x9f]|\\(?:["\\/bfnrt]|u[dD][89abAB][\da-fA-F]{2}\\u[dD][c-fC-F][\da-fA-F]{2}|u(?![dD][89a-fA-F])[\da-fA-F]{4})/y
+const HEXADECIMAL = /[\da-fA-F]{4}/y
 
 class JsonMistake extends Error {
   readonly position: number
@@ -103,31 +98,18 @@ class JsonParser {
   }
 
   #scalar(): JsonNode {
-    for (const [word, value] of [
-      ['true', true],
-      ['false', false],
-      ['null', null],
-    ] as const) {
-      if (this.#text.startsWith(word, this.#at)) {
-        this.#at += word.length
-        return { kind: 'literal', value }
-      }
+    const word = this.#match(LITERAL)
+    if (word !== '') {
+      return { kind: 'literal', value: JSON.parse(word) }
     }
     const text = this.#match(NUMBER)
     return text === '' ? this.#fail('a value') : { kind: 'number', text }
   }
 
   #object(depth: number): JsonNode {
-    const entries: JsonEntry[] = []
-    this.#at++
-    this.#space()
-    if (this.#take('}')) {
-      return { kind: 'object', entries }
-    }
-    do {
-      this.#space()
+    const entries = this.#list('}', first => {
       if (this.#text[this.#at] !== '"') {
-        this.#fail(entries.length === 0 ? 'a key in quotes or }' : 'a key in quotes')
+        this.#fail(first ? 'a key in quotes or }' : 'a key in quotes')
       }
       const key = this.#string()
       this.#space()
@@ -135,90 +117,60 @@ class JsonParser {
         this.#fail('a colon')
       }
       this.#space()
-      entries.push({ key, value: this.#value(depth + 1) })
-      this.#space()
-    } while (this.#take(','))
-    if (!this.#take('}')) {
-      this.#fail('a comma or }')
-    }
+      return { key, value: this.#value(depth + 1) }
+    })
     return { kind: 'object', entries }
   }
 
   #array(depth: number): JsonNode {
-    const items: JsonNode[] = []
+    return { kind: 'array', items: this.#list(']', () => this.#value(depth + 1)) }
+  }
+
+  /** What stands in brackets, with commas between. */
+  #list<T>(close: string, item: (first: boolean) => T): T[] {
+    const items: T[] = []
     this.#at++
     this.#space()
-    if (this.#take(']')) {
-      return { kind: 'array', items }
+    if (this.#take(close)) {
+      return items
     }
     do {
       this.#space()
-      items.push(this.#value(depth + 1))
+      items.push(item(items.length === 0))
       this.#space()
     } while (this.#take(','))
-    if (!this.#take(']')) {
-      this.#fail('a comma or ]')
+    if (!this.#take(close)) {
+      this.#fail(`a comma or ${close}`)
     }
-    return { kind: 'array', items }
+    return items
   }
 
   #string(): string {
-    let value = ''
-    this.#at++
-    while (!this.#take('"')) {
-      const plain = this.#match(PLAIN)
-      value += plain
-      if (plain === '') {
-        value += this.#escapeOrControl()
-      }
+    const start = this.#at++
+    let piece: string
+    do {
+      piece = this.#match(PLAIN) || this.#match(ESCAPE)
+    } while (piece !== '')
+    if (!this.#take('"')) {
+      this.#failInString()
     }
-    return value
+    // Checked as it is, JSON.parse takes it, and undoes the escapes.
+    return JSON.parse(this.#text.slice(start, this.#at))
   }
 
-  #escapeOrControl(): string {
-    const code = this.#text.charCodeAt(this.#at)
-    if (code >= 0x7f) {
-      // Unlike U+0000 to U+001F, the other control characters may stand in a string.
-      this.#at++
-      return String.fromCharCode(code)
-    }
+  #failInString(): never {
+    const start = this.#at
     if (!this.#take('\\')) {
       this.#fail('a closing quote')
     }
-    if (this.#take('u')) {
-      return this.#unicodeEscape()
-    }
-    const escaped = ESCAPES[this.#text[this.#at] ?? '']
-    if (escaped === undefined) {
+    if (!this.#take('u')) {
       this.#fail('one of " \\ / b f n r t u after a backslash')
     }
-    this.#at++
-    return escaped
-  }
-
-  #unicodeEscape(): string {
-    const start = this.#at - 2
-    const high = this.#hex()
-    if (high < 0xd800 || high > 0xdfff) {
-      return String.fromCharCode(high)
-    }
-    if (high < 0xdc00 && this.#text.startsWith('\\u', this.#at)) {
-      this.#at += 2
-      const low = this.#hex()
-      if (low >= 0xdc00 && low <= 0xdfff) {
-        return String.fromCharCode(high, low)
-      }
-    }
-    throw new JsonMistake(start, `half a surrogate pair: \\u${high.toString(16)}`)
-  }
-
-  #hex(): number {
-    const digits = this.#text.slice(this.#at, this.#at + 4)
-    if (!/^[0-9a-fA-F]{4}$/.test(digits)) {
+    if (this.#match(HEXADECIMAL) === '') {
       this.#fail('four hexadecimal digits after \\u')
     }
-    this.#at += 4
-    return Number.parseInt(digits, 16)
+    const half = this.#text.slice(start, this.#at)
+    throw new JsonMistake(start, `half a surrogate pair: ${half}`)
   }
 }
 

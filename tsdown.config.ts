@@ -44,11 +44,12 @@ const library: UserConfig = {
 // request: the WASM backend with the loops that stand in for it, which `#kernels` leads to,
 // and what `lowrank` exports. Bundlers take single functions out of them: all that is done
 // while they are loaded is marked pure. The rest follows the entries that need it; so does the state of
-// optimizers, because what saves it is fetched on demand.
+// optimizers, because what saves it is fetched on demand. What decodes binaries is apart, so that the binaries
+// come before all else in a bundle: gzip looks back 32 KB, and does not see past them.
 const groups = [
   {
     name: 'backend',
-    test: /src\/backends\/(reference|wasm\/(backend|heap|decode)\.ts)/,
+    test: /src\/backends\/(reference|wasm\/(backend|default|heap)\.ts)/,
     priority: 3,
   },
   {

@@ -93,6 +93,15 @@ function readerScale(alpha: number, r: number): number {
   return alpha === 0 ? 1 : alpha / r
 }
 
+/**
+ * What B must be multiplied by. An alpha that 32 bits cannot hold is off by at most 2⁻²⁴ of itself:
+ * multiplying it into B would round every entry by as much again.
+ */
+function foldedFactor(scaling: number, alpha: number, r: number): number {
+  const factor = scaling / readerScale(alpha, r)
+  return Math.abs(factor - 1) <= 2 ** -24 ? 1 : factor
+}
+
 function checkFinite(path: string, tensor: GgufTensor, type: 'F32' | 'F16'): void {
   const most = type === 'F16' ? 65504 : 3.4028234663852886e38
   const bad = Array.from(tensor.data).find(value => !(Math.abs(value) <= most))
@@ -112,7 +121,7 @@ function layerTensors(
   alpha: number,
 ): GgufTensor[] {
   const { full, short } = ggufName(architecture, layer.path) as { full: string; short: string }
-  const factor = layer.scaling / readerScale(alpha, layer.r)
+  const factor = foldedFactor(layer.scaling, alpha, layer.r)
   const order = architecture.rowOrder?.(short, layer.B.shape[0], sizes)
   const A = layer.kind === 'embedding' ? transposed(layer.A) : layer.A
   const B = scaled(reordered(layer.B, order), factor)

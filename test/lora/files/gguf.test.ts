@@ -140,6 +140,18 @@ describe('a GGUF file', () => {
     expect(b.every(byte => byte === 0)).toBe(true)
   })
 
+  it.each([0.3, 0.7, 1e-3, 2.8284271247461903])(
+    'keeps the bits of B where 32 bits cannot hold alpha, which is %d',
+    async alpha => {
+      const bits = async (lora_alpha: number) => {
+        const files = adapterOf(factorShapes({ [down]: [40, 3] }), { lora_alpha })
+        const { tensors } = readGguf(await exportGguf(files, llama))
+        return [...tensors.values()].map(({ bytes }) => bytes)
+      }
+      expect(await bits(alpha)).toEqual(await bits(2))
+    },
+  )
+
   it('leaves rows of GPT-NeoX in order where queries, keys and values are not in one matrix', async () => {
     const neox = { architectures: ['GPTNeoXForCausalLM'], num_attention_heads: 2 }
     const rows = async (path: string) => {

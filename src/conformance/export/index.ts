@@ -6,6 +6,7 @@ import { LowrankError } from '../../core/errors.ts'
 import { toFloat64 } from '../../io/dtypes.ts'
 import { readJson } from '../../io/index.ts'
 import { exportGguf } from '../../lora/files/gguf.ts'
+import { GGUF_ARCHITECTURES, ggufName } from '../../lora/files/gguf_names.ts'
 import { type Case, folderOf } from '../case.ts'
 import { type Check, checkEqual, checkThat, compareTensor } from '../compare.ts'
 import type { Answer, CaseKind } from '../kind.ts'
@@ -33,32 +34,18 @@ function valuesOf({ bytes, type }: StoredGgufTensor): Float64Array {
   return toFloat64(bytes, type)
 }
 
-/** The layers of a file with what its readers lose, by llama.cpp's name. */
-function lostFactors(example: Case, file: GgufFile): Map<string, number> {
-  const scalings = example.json.scaling as Record<string, { peft: number; gguf: number }>
-  const names = [...file.tensors.keys()].filter(name => name.endsWith('.lora_b'))
-  // Both are in an order of their own; rows of one block and projection belong together.
-  const factors = new Map<string, number>()
-  for (const [path, { peft, gguf }] of Object.entries(scalings)) {
-    const block = /\.(\d+)\./.exec(path)?.[1]
-    const short = SHORT.find(([ending]) => path.endsWith(ending))?.[1]
-    const name = names.find(other => other === `blk.${block}.${short}.weight.lora_b`)
-    if (name) {
-      factors.set(name, peft / gguf)
-    }
-  }
-  return factors
+/** What readers of a file lose of each layer's B, by llama.cpp's name of it. */
+function lostFactors({ json }: Case): Map<string, number> {
+  const known = Object.values(GGUF_ARCHITECTURES)
+  const architecture = known.find(({ name }) => name === json.kv['general.architecture'].value)
+  const scalings = Object.entries(json.scaling as Record<string, { peft: number; gguf: number }>)
+  return new Map(
+    scalings.flatMap(([path, { peft, gguf }]) => {
+      const name = architecture && ggufName(architecture, path)?.full
+      return name ? [[`${name}.weight.lora_b`, peft / gguf] as const] : []
+    }),
+  )
 }
-
-const SHORT: readonly (readonly [string, string])[] = [
-  ['q_proj', 'attn_q'],
-  ['k_proj', 'attn_k'],
-  ['v_proj', 'attn_v'],
-  ['o_proj', 'attn_output'],
-  ['gate_proj', 'ffn_gate'],
-  ['up_proj', 'ffn_up'],
-  ['down_proj', 'ffn_down'],
-]
 
 /** One rounding of the stored type, twice: the stored B was rounded, too. */
 function rounding(type: 'F32' | 'F16'): number {
@@ -92,31 +79,37 @@ function compareValues(
   return compareTensor(name, answer, want, rounding(type))
 }
 
+function times(values: Float64Array, factor: number): Float64Array {
+  return values.map(value => value * factor)
+}
+
 function foldedValues(example: Case, want: GgufFile, got: GgufFile): Check[] {
-  const factors = lostFactors(example, want)
+  const factors = lostFactors(example)
   return [...want.tensors].map(([name, stored]) => {
-    const factor = factors.get(name) ?? 1
-    const values = valuesOf(stored).map(value => value * factor)
+    const values = times(valuesOf(stored), factors.get(name) ?? 1)
     return compareValues(name, got.tensors.get(name), values, stored.dims, stored.type)
   })
 }
 
-function turnedValues(want: GgufFile, got: GgufFile): Check[] {
-  return [...want.tensors].map(
-    ([
-      name,
-      {
-        dims: [cols, rows],
-        type,
-        bytes,
-      },
-    ]) => {
-      const stored = toFloat64(bytes, type)
-      const turned = stored.map((_, at) => stored[(at % rows) * cols + Math.floor(at / rows)])
-      const other = name.endsWith('_a') ? name.replace(/a$/, 'b') : name.replace(/b$/, 'a')
-      return compareValues(other, got.tensors.get(other), turned, [rows, cols], type)
-    },
-  )
+/** The embedding is no Conv1D, so that the script leaves its matrices as they are. */
+function isEmbedding(name: string): boolean {
+  return /^(token|position)_embd\./.test(name)
+}
+
+function turnedValues(example: Case, want: GgufFile, got: GgufFile): Check[] {
+  const factors = lostFactors(example)
+  return [...want.tensors].map(([name, { dims, type, bytes }]) => {
+    const stored = toFloat64(bytes, type)
+    if (isEmbedding(name)) {
+      const values = times(stored, factors.get(name) ?? 1)
+      return compareValues(name, got.tensors.get(name), values, dims, type)
+    }
+    const [cols, rows] = dims
+    const turned = stored.map((_, at) => stored[(at % rows) * cols + Math.floor(at / rows)])
+    const other = name.endsWith('_a') ? name.replace(/a$/, 'b') : name.replace(/b$/, 'a')
+    const values = times(turned, factors.get(other) ?? 1)
+    return compareValues(other, got.tensors.get(other), values, [rows, cols], type)
+  })
 }
 
 async function compareGguf(example: Case, answer: Answer): Promise<Check[]> {
@@ -127,7 +120,7 @@ async function compareGguf(example: Case, answer: Answer): Promise<Check[]> {
     checkEqual('names', [...got.tensors.keys()], [...want.tensors.keys()]),
   ]
   if (example.json.kv['general.architecture'].value === 'gpt2') {
-    return [...checks, ...turnedValues(want, got)]
+    return [...checks, ...turnedValues(example, want, got)]
   }
   if (example.json.scaling_lost) {
     return [...checks, ...foldedValues(example, want, got)]

@@ -1,6 +1,6 @@
 // LoRA+: a higher learning rate for B than for A, ratio times lr. By the names of the parameters:
 //   lora_embedding_*                        embeddingLr
-//   lora_B or one-dimensional               lr·ratio, without decay if a bias or in a norm
+//   lora_B or one-dimensional               lr·ratio, without decay if a bias or in a layer norm
 //   the rest                                lr
 // Source: Hayou, Ghosh, Yu, "LoRA+: efficient low rank adaptation of large models" (arXiv
 // 2402.12354); peft.optimizers.create_loraplus_optimizer.
@@ -14,7 +14,7 @@ export interface LoraPlusOptions {
   readonly lr: number
   /** How many times that rate B has; the paper advises 16 for a start. */
   readonly ratio: number
-  /** Weight decay of all but biases and norms; 0 by default. */
+  /** Weight decay of all but biases and layer norms; 0 by default. */
   readonly weightDecay?: number
   /** The rate of embedding adapters; 1e-6 by default. */
   readonly embeddingLr?: number
@@ -26,18 +26,23 @@ export interface LoraPlusGroup {
   readonly weightDecay: number
 }
 
-/** Biases, and weights of normalisation layers. */
-function decays(name: string): boolean {
-  return !name.includes('bias') && !/norm|(^|\.)ln_/i.test(name)
+/**
+ * Whether a parameter decays: biases do not, nor weights of layer norms. As in PEFT, those of RMS norms
+ * do, which are told from the others by having no bias.
+ */
+function decays(name: string, names: ReadonlySet<string>): boolean {
+  const hasBias = names.has(name.replace(/weight$/, 'bias'))
+  const isLayerNorm = /(^|\.)ln_/i.test(name) || (/norm/i.test(name) && hasBias)
+  return !name.includes('bias') && !isLayerNorm
 }
 
 /** In which of the four groups a parameter is. */
-function groupOf({ name, shape }: Parameter): number {
+function groupOf({ name, shape }: Parameter, names: ReadonlySet<string>): number {
   if (name.includes('lora_embedding_')) {
     return 1
   }
   if (name.includes('lora_B') || shape.length === 1) {
-    return decays(name) ? 2 : 3
+    return decays(name, names) ? 2 : 3
   }
   return 0
 }
@@ -78,8 +83,9 @@ export function loraPlusGroups(
     { lr: lr * ratio, weightDecay },
     { lr: lr * ratio, weightDecay: 0 },
   ]
+  const names = new Set(parameters.map(({ name }) => name))
   return rates.map((rate, group) => ({
-    params: parameters.filter(parameter => groupOf(parameter) === group),
+    params: parameters.filter(parameter => groupOf(parameter, names) === group),
     ...rate,
   }))
 }

@@ -248,14 +248,21 @@ export interface GetScheduleOptions extends WarmupOptions {
   readonly power?: number
   readonly endLrRate?: number
   readonly timescale?: number
+  /** For `cosine_warmup_with_min_lr`. */
+  readonly warmupLrRate?: number
   /** For `warmup_stable_decay`; a tenth of `numTrainingSteps` if absent. */
   readonly numDecaySteps?: number
+  /** For `warmup_stable_decay`; what the other stages leave of `numTrainingSteps` if absent. */
+  readonly numStableSteps?: number
+  readonly warmupType?: StageShape
+  readonly decayType?: StageShape
 }
 
 function stableOptions(options: GetScheduleOptions) {
   const { numWarmupSteps = 0, numTrainingSteps } = options
   const numDecaySteps = options.numDecaySteps ?? Math.floor(numTrainingSteps / 10)
-  const numStableSteps = Math.max(0, numTrainingSteps - numWarmupSteps - numDecaySteps)
+  const rest = Math.max(0, numTrainingSteps - numWarmupSteps - numDecaySteps)
+  const { numStableSteps = rest } = options
   return { ...options, numDecaySteps, numStableSteps }
 }
 

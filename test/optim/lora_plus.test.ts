@@ -12,14 +12,15 @@ function named(name: string, shape: number[]): Parameter {
 }
 
 describe('loraPlusGroups', () => {
-  test('trained norms have no decay', () => {
-    const names = ['h.0.ln_1.weight', 'model.norm.weight', 'LayerNorm.bias', 'magnitude']
+  test('trained layer norms have no decay, RMS norms have', () => {
+    const still = ['h.0.ln_1.weight', 'LayerNorm.weight', 'LayerNorm.bias']
+    const decaying = ['model.norm.weight', 'layers.0.input_layernorm.weight', 'magnitude']
     const groups = loraPlusGroups(
-      names.map(name => named(name, [2])),
+      [...still, ...decaying].map(name => named(name, [2])),
       { lr: 1e-3, ratio: 4, weightDecay: 0.1 },
     )
-    expect(groups[3].params.map(({ name }) => name)).toEqual(names.slice(0, 3))
-    expect(groups[2].params.map(({ name }) => name)).toEqual(['magnitude'])
+    expect(groups[3].params.map(({ name }) => name)).toEqual(still)
+    expect(groups[2].params.map(({ name }) => name)).toEqual(decaying)
   })
 
   test('says everything that is wrong', () => {

@@ -21,6 +21,7 @@ function run({ json }: Case): Answer {
       lr: json.lr,
       ratio: json.loraplus_lr_ratio,
       weightDecay: json.loraplus_weight_decay,
+      embeddingLr: json.loraplus_lr_embedding,
     },
   )
   const found = groups.map(({ lr, weightDecay, params }) => ({

@@ -7,9 +7,7 @@ import {
   Adafactor,
   Adam,
   AdamW,
-  getSchedule,
   type Optimizer,
-  type Schedule,
   SGD,
   stateDict,
   TransformersAdafactor,
@@ -18,6 +16,7 @@ import type { Case, CaseTensor } from '../case.ts'
 import { type Answered, type Check, checkThat, scaledError } from '../compare.ts'
 import { type Answer, type CaseKind, compareOutputs, outputsOf, stored } from '../kind.ts'
 import { setGradient } from './gradient.ts'
+import { scheduleOf } from './schedules.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: constructors with options of their own
 type Constructor = new (groups: any, options: any) => Optimizer<any>
@@ -34,10 +33,13 @@ export const OPTIMIZERS: Readonly<Record<string, Constructor>> = {
 /** A schedule computes rates in float64 on every backend. */
 const RATE_TOLERANCE = 1e-12
 
+/** How PyTorch computes, not what. */
+const IMPLEMENTATION: readonly string[] = ['foreach', 'fused', 'capturable', 'differentiable']
+
 /** PyTorch's argument names in camelCase; what is null there is absent here. */
 function optionsOf(values: Readonly<Record<string, unknown>>): Record<string, unknown> {
   const entries = Object.entries(values)
-    .filter(([key, value]) => key !== 'params' && value !== null)
+    .filter(([key, value]) => key !== 'params' && value !== null && !IMPLEMENTATION.includes(key))
     .map(([key, value]) => [key.replace(/_(\w)/g, (_, c) => c.toUpperCase()), value])
   return Object.fromEntries(entries)
 }
@@ -49,7 +51,8 @@ function entry({ data, shape }: CaseTensor, i: number): ArrayLike<number> {
 }
 
 function optimizerOf({ json }: Case, parameters: readonly Parameter[]): Optimizer {
-  const make = OPTIMIZERS[json.optimizer]
+  const { decoupled_weight_decay: decoupled, ...options } = json.arguments
+  const make = OPTIMIZERS[decoupled ? 'AdamW' : json.optimizer]
   if (!make) {
     throw new Error(`unknown optimizer ${JSON.stringify(json.optimizer)}`)
   }
@@ -57,17 +60,7 @@ function optimizerOf({ json }: Case, parameters: readonly Parameter[]): Optimize
     ...optionsOf(group),
     params: group.params.map(i => parameters[i]),
   }))
-  return new make(groups, optionsOf(json.arguments))
-}
-
-function scheduleOf({ json }: Case): Schedule | undefined {
-  return (
-    json.schedule &&
-    getSchedule(json.schedule.name, {
-      numWarmupSteps: json.schedule.num_warmup_steps,
-      numTrainingSteps: json.schedule.num_training_steps,
-    })
-  )
+  return new make(groups, optionsOf(options))
 }
 
 function giveGradients(example: Case, parameters: readonly Parameter[], n: number): void {
@@ -84,7 +77,8 @@ async function takeSteps(
   optimizer: Optimizer,
   parameters: readonly Parameter[],
 ): Promise<{ trajectories: ArrayLike<number>[][]; lrs: number[] }> {
-  const schedule = scheduleOf(example)
+  const { schedule: call } = example.json
+  const schedule = call && scheduleOf(call, optimizer.groups[0].lr)
   const trajectories: ArrayLike<number>[][] = []
   for (const parameter of parameters) {
     trajectories.push([await parameter.data()])

@@ -178,8 +178,12 @@ async function runMixed(example: Case): Promise<Answer> {
 async function runHalf(example: Case): Promise<Answer> {
   const layer = layerOf(example)
   const y = layer.forward(inputOf(example))
+  const tensors = { y, y_exact: y }
+  if (!example.tensors.has('merged.weight')) {
+    return { tensors: await allAnswered(tensors) }
+  }
   const merged = await onCpu(layer, () => mergedLayer(layer))
-  return { tensors: await allAnswered({ y, y_exact: y, 'merged.weight': merged.weight }) }
+  return { tensors: await allAnswered({ ...tensors, 'merged.weight': merged.weight }) }
 }
 
 async function runWhole(example: Case): Promise<Answer> {
@@ -223,13 +227,32 @@ function compareBits(example: Case, answer: Answer): Check[] {
   ]
 }
 
+/**
+ * Whether PEFT rounds on the way to the merged weight: an embedding's update before it is added, and the
+ * sum after each of several adapters. Here it is rounded once.
+ */
+function roundsOften({ kind, adapters }: CaseJson): boolean {
+  return kind === 'embedding' || Object.keys(adapters).length > 1
+}
+
+function compareMerged(example: Case, answer: Answer): Check[] {
+  const { tensors, json } = example
+  if (!tensors.has('merged.weight')) {
+    return []
+  }
+  const [got, want] = [answer.tensors['merged.weight'], stored(example, 'merged.weight')]
+  return roundsOften(json)
+    ? [compareTensor('merged.weight', got, want, json.tolerance.y)]
+    : compareBits(example, answer)
+}
+
 /** PEFT's own y is off by roundings of the stored type; the exact one bounds this library. */
 function compareHalf(example: Case, answer: Answer): Check[] {
   const { tolerance } = example.json
   return [
     compareTensor('y', answer.tensors.y, stored(example, 'y'), tolerance.y),
     compareTensor('y_exact', answer.tensors.y_exact, stored(example, 'y_exact'), tolerance.y),
-    ...compareBits(example, answer),
+    ...compareMerged(example, answer),
   ]
 }
 

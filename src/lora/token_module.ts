@@ -96,9 +96,7 @@ export class TokenModule extends Holder {
       return y
     }
     const plain = this.#plain
-    return plain instanceof Embedding
-      ? embedded(x, y, tokens, plain.scale)
-      : withColumns(x, y, tokens)
+    return plain instanceof Embedding ? embedded(x, y, tokens, plain) : withColumns(x, y, tokens)
   }
 
   /** The layer with an adapter's rows for good. */
@@ -115,7 +113,8 @@ export class TokenModule extends Holder {
 }
 
 /** y with the rows of the adapter's tokens in their places. */
-function embedded(index: Tensor, y: Tensor, { indices, rows }: Tokens, scale: number): Tensor {
+function embedded(index: Tensor, y: Tensor, { indices, rows }: Tokens, plain: Embedding): Tensor {
+  const { paddingIdx, scale } = plain
   const places = new Map(indices.map((token, k) => [token, k]))
   const found = [...index.dataSync()].map(token => places.get(token) ?? -1)
   const { backend } = y
@@ -130,7 +129,8 @@ function embedded(index: Tensor, y: Tensor, { indices, rows }: Tokens, scale: nu
     [...index.shape, 1],
     options,
   )
-  const own = embedding(at, rows)
+  const padding = paddingIdx === undefined ? undefined : places.get(paddingIdx)
+  const own = embedding(at, rows, { paddingIdx: padding })
   return where(mask, scale === 1 ? own : mul(own, scale), y)
 }
 

@@ -35,7 +35,16 @@ export interface LlamaConfig extends DecoderSizes {
   readonly attentionBias: boolean
   readonly mlpBias: boolean
   readonly tieWordEmbeddings: boolean
+  /** The token whose row of the embedding gets no gradient. */
+  readonly padTokenId?: number
   readonly rope: RopeConfig
+}
+
+/** `pad_token_id`, counted from the end if below 0, where the vocabulary has it. */
+function paddingOf(reader: ConfigReader, vocabSize: number): number | undefined {
+  const [token = vocabSize] = reader.tokens('pad_token_id')
+  const padding = token < 0 ? token + vocabSize : token
+  return padding >= 0 && padding < vocabSize ? padding : undefined
 }
 
 /** Reads config.json; throws a `config` error that lists everything wrong. */
@@ -52,10 +61,11 @@ export function readLlamaConfig(where: string, json: unknown): LlamaConfig {
   }
   reader.choice('hidden_act', ['silu', 'swish'], 'silu')
   const rope = readRopeConfig(where, reader.json, headDim)
+  const vocabSize = reader.size('vocab_size')
   // Only checked here: the rotary embeddings may reach beyond it.
   reader.size('max_position_embeddings', 2048)
   const config: LlamaConfig = {
-    vocabSize: reader.size('vocab_size'),
+    vocabSize,
     maxPositionEmbeddings: stretchedPositions(rope),
     numLayers: reader.size('num_hidden_layers'),
     numKeyValueHeads,
@@ -68,6 +78,7 @@ export function readLlamaConfig(where: string, json: unknown): LlamaConfig {
     attentionBias: reader.flag('attention_bias', false),
     mlpBias: reader.flag('mlp_bias', false),
     tieWordEmbeddings: reader.flag('tie_word_embeddings', false),
+    padTokenId: paddingOf(reader, vocabSize),
     rope,
   }
   reader.finish()
@@ -168,7 +179,9 @@ class LlamaModel extends Module implements DecoderBody {
   constructor(config: LlamaConfig) {
     super()
     this.#config = config
-    this.embed_tokens = new Embedding(config.vocabSize, config.hiddenSize)
+    this.embed_tokens = new Embedding(config.vocabSize, config.hiddenSize, {
+      paddingIdx: config.padTokenId,
+    })
     this.layers = Array.from({ length: config.numLayers }, () => new LlamaDecoderLayer(config))
     this.norm = new RMSNorm(config.hiddenSize, { eps: config.rmsNormEps })
     this.#rope = new RopeTables(config.rope, config.maxPositionEmbeddings)
@@ -228,7 +241,9 @@ export class LlamaForCausalLM extends CausalLM {
   }
 
   override setVocabSize(vocabSize: number): void {
-    this.config = { ...this.config, vocabSize }
+    const { padTokenId = vocabSize } = this.config
+    const kept = padTokenId < vocabSize ? padTokenId : undefined
+    this.config = { ...this.config, vocabSize, padTokenId: kept }
   }
 
   override sameShape(): LlamaForCausalLM {

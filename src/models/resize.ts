@@ -90,7 +90,11 @@ export function resizeTokenEmbeddings(model: CausalLM, vocabSize: number): void 
   const table = resizedWeight(input.weight, vocabSize)
   const tied = output.weight === input.weight
   const weight = tied ? table : resizedWeight(output.weight, vocabSize)
-  const embedding = new Embedding(vocabSize, embeddingDim, { paddingIdx, scale, weight: table })
+  const embedding = new Embedding(vocabSize, embeddingDim, {
+    paddingIdx: paddingIdx === undefined || paddingIdx < vocabSize ? paddingIdx : undefined,
+    scale,
+    weight: table,
+  })
   const head = new Linear(inFeatures, vocabSize, { bias: false, weight })
   place(model, model.inputLayer, embedding)
   place(model, model.outputLayer, head)

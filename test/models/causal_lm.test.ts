@@ -1,8 +1,9 @@
 // The loss of a language model looks at labels that lie as the tokens do, and at no others. How many tokens
-// a model takes.
+// a model takes, and which of them is padding.
 
 import { LowrankError, type Tensor, tensor } from 'lowrank'
 import { describe, expect, it } from 'vitest'
+import { resizeTokenEmbeddings } from '../../src/models/index.ts'
 import { tinyLlama } from '../support/models.ts'
 
 describe('loss of a language model', () => {
@@ -41,5 +42,32 @@ describe('the positions of a Llama', () => {
     const ids = (T: number): Tensor => tensor(new Int32Array(T), [1, T], { dtype: 'int32' })
     expect(model.forward(ids(64)).shape).toEqual([1, 64, 40])
     expect(() => model.forward(ids(65))).toThrow('65 tokens are more than the 64 positions')
+  })
+})
+
+describe('the padding token of a Llama', () => {
+  const padding = (overrides: object): number | undefined =>
+    tinyLlama(overrides).model.embed_tokens.paddingIdx
+
+  it.each([
+    [undefined, undefined],
+    [null, undefined],
+    [0, 0],
+    [39, 39],
+    [-1, 39],
+    [40, undefined],
+    [-41, undefined],
+  ])('%j of config.json is row %j of the embedding', (pad_token_id, row) => {
+    expect(padding({ pad_token_id })).toBe(row)
+  })
+
+  it('stays where the vocabulary is resized, while there is such a row', () => {
+    const model = tinyLlama({ pad_token_id: 39 })
+    resizeTokenEmbeddings(model, 50)
+    expect(model.model.embed_tokens.paddingIdx).toBe(39)
+    expect(model.sameShape().model.embed_tokens.paddingIdx).toBe(39)
+    resizeTokenEmbeddings(model, 39)
+    expect(model.model.embed_tokens.paddingIdx).toBeUndefined()
+    expect(model.sameShape().model.embed_tokens.paddingIdx).toBeUndefined()
   })
 })

@@ -20,6 +20,7 @@ import { attach, type LoraModule, load, mergedLayer, saveAdapter, setAdapter } f
 import { Conv2d } from 'lowrank/nn'
 import { reference } from 'lowrank/reference'
 import { describe, expect, it } from 'vitest'
+import { scaledError } from '../../src/conformance/index.ts'
 import { setBackend } from '../../src/core/backend.ts'
 import { withDraws } from '../../src/core/random_state.ts'
 import { backends } from '../support/backends.ts'
@@ -234,10 +235,16 @@ describe('DoRA over a base without the start of its adapter', () => {
     })
   })
 
-  it('is refused for a convolution in groups', () => {
+  it('starts as the base on a convolution in groups, and cannot be merged', () => {
     const grouped = new Conv2d(4, 4, 1, { groups: 2 })
-    const make = () => attach(grouped, { r: 2, useDora: true })
-    expect(make).toThrow('is a convolution in groups, whose weight does not hold B·A')
+    const x = tensor(
+      Float32Array.from({ length: 8 }, (_, i) => i - 3),
+      [1, 4, 1, 2],
+    )
+    const before = grouped.forward(x).dataSync()
+    const layer = attach(grouped, { r: 2, useDora: true })
+    expect(scaledError(layer.forward(x).dataSync(), before)).toBeLessThan(1e-6)
+    expect(() => mergedLayer(layer)).toThrow('groups of a conv2d cannot be merged')
   })
 
   it('looks again at what is written anew', () => {

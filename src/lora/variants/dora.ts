@@ -12,6 +12,8 @@
 // keeps m/n finite. Under dropout only the update and a
 // second product with W see the thinned input, as in PEFT: y + (m/n − 1) ⊙ W∘x̃ + m/n ⊙ s·B∘(A∘x̃). After
 // another variant DoRA acts on the result so far, less the bias; its norm is that of the base.
+// In a convolution of g groups, W + s·B·A does not exist. PEFT 0.21 takes B [out, r/g] for [out/g, r]
+// there and its product with A, row after row, for the shape of W; files are trained with that norm.
 
 import { isRecording } from '../../core/op.ts'
 import type { Parameter } from '../../core/parameter.ts'
@@ -169,8 +171,26 @@ function restored(
   return tensor(values, squared.shape, { backend })
 }
 
+function isGrouped(base: Adaptable): boolean {
+  return base.weight.size !== base.inFeatures * base.outFeatures
+}
+
+/** n [out] of a convolution in groups. */
+function groupedNorm(base: Adaptable, weight: Tensor, state: LoraState): Tensor {
+  const matrix = cast(base.oriented(weight), 'float32')
+  const whole = updatesOf(state).reduce((sum, { A, B, scale }) => {
+    const [r] = A.shape
+    const product = matmul(reshape(B, [B.size / r, r]), reshape(A, [r, A.size / r]))
+    return add(sum, mul(reshape(product, matrix.shape), scale))
+  }, matrix)
+  return norm(whole, { dim: 1 })
+}
+
 /** n [out]: in closed form, but where that would be wrong. */
 function weightNorm(base: Adaptable, weight: Tensor, state: LoraState): Tensor {
+  if (isGrouped(base)) {
+    return groupedNorm(base, weight, state)
+  }
   const factors = stacked(base, state)
   const { A, B } = factors
   const cross = mul(transpose(base.project(A, weight), 0, 1), 2)
@@ -253,12 +273,6 @@ const doraVariant: Variant = {
   name: 'dora',
   split: splitRows,
   padsWithZeros: true,
-
-  refusal(base) {
-    return base.weight.size === base.inFeatures * base.outFeatures
-      ? undefined
-      : 'is a convolution in groups, whose weight does not hold B·A, so DoRA has no norm for it'
-  },
 
   extraShapes: base => ({ [MAGNITUDE]: base.perOutput ?? [base.outFeatures] }),
 

@@ -38,7 +38,7 @@ export const ADAPTER_FAULTS: readonly Fault[] = [
   {
     name: 'GGUF loses what its readers do not multiply',
     file: 'src/lora/files/gguf.ts',
-    find: 'const factor = layer.scaling / readerScale(alpha, layer.r)',
+    find: 'const factor = foldedFactor(layer.scaling, alpha, layer.r)',
     replace: 'const factor = 1',
     testFile: GGUF,
     test: 'export/qwen2_all_linear.f32',

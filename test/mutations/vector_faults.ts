@@ -51,7 +51,7 @@ export const VECTOR_FAULTS: readonly Fault[] = [
   {
     name: 'GGUF folds nothing into B',
     file: 'src/lora/files/gguf.ts',
-    find: 'const factor = layer.scaling / readerScale(alpha, layer.r)',
+    find: 'const factor = foldedFactor(layer.scaling, alpha, layer.r)',
     replace: 'const factor = 1',
     testFile,
     test: 'export/gguf_llama_patterns',

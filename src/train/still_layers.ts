@@ -1,19 +1,12 @@
 // Whether every adapter moves: after the first steps of a run, the layers whose adapter still has all
-// its bits, or whose gradient is exactly zero everywhere, each with the likely reason. Such a run would
-// end with a loss that looks like any other and an adapter that does nothing.
+// its bits, or whose gradient is exactly zero everywhere. Such a run would end with a loss that looks like any
+// other and an adapter that does nothing. The likely reasons (still_reasons.ts) are fetched only then.
 
 import type { Parameter } from '../core/parameter.ts'
 import { loraLayers } from '../lora/adapters.ts'
 import type { LoraModule } from '../lora/module.ts'
 import { type LoraState, trainedParameters } from '../lora/state.ts'
 import type { Module } from '../nn/module.ts'
-
-/** A layer whose adapter does not learn. */
-export interface StillLayer {
-  readonly path: string
-  readonly adapter: string
-  readonly reason: string
-}
 
 /** A step of training that was made. */
 export interface StepDone {
@@ -25,7 +18,8 @@ export interface StepDone {
   readonly reads: boolean
 }
 
-interface Watched {
+/** An adapter as it was when the run began. */
+export interface Watched {
   readonly path: string
   readonly layer: LoraModule
   readonly adapter: string
@@ -45,10 +39,6 @@ async function hashOf(parameter: Parameter): Promise<number> {
   return hash
 }
 
-async function isZero(parameter: Parameter): Promise<boolean> {
-  return (await parameter.data()).every(value => value === 0)
-}
-
 async function hasZeroGradient({ grad }: Parameter): Promise<boolean> {
   return grad === undefined || (await grad.data()).every(value => value === 0)
 }
@@ -60,34 +50,6 @@ async function allOf<T>(list: readonly T[], test: (item: T) => Promise<boolean>)
     }
   }
   return true
-}
-
-/** Why neither A nor B can get a gradient, if their values say so. */
-async function factorReason({ A, B }: LoraState): Promise<string | undefined> {
-  const [zeroA, zeroB] = [await isZero(A), await isZero(B)]
-  if (zeroA && zeroB) {
-    return 'A and B are both zero, so neither gets a gradient'
-  }
-  if (zeroB && !B.requiresGrad) {
-    return 'B is zero and not trained, so A gets no gradient'
-  }
-  if (zeroA && !A.requiresGrad) {
-    return 'A is zero and not trained, so B gets no gradient'
-  }
-  return undefined
-}
-
-async function reasonOf({ layer, state, calls }: Watched): Promise<string> {
-  if (layer.calls === calls) {
-    return 'no forward pass reaches the layer'
-  }
-  if (state.scaling === 0) {
-    return 'its scaling is 0 (loraAlpha)'
-  }
-  if (state.loraDropout >= 1) {
-    return 'dropout drops all of its input'
-  }
-  return (await factorReason(state)) ?? 'the loss does not depend on it'
 }
 
 async function isStill({ parameters, hashes }: Watched): Promise<boolean> {
@@ -112,28 +74,14 @@ async function watchAdapters(model: Module): Promise<readonly Watched[]> {
 }
 
 /** Those that have not moved since, or that the last step left without a gradient. */
-async function stillLayers(watched: readonly Watched[]): Promise<StillLayer[]> {
-  const found: StillLayer[] = []
+async function stillLayers(watched: readonly Watched[]): Promise<Watched[]> {
+  const found: Watched[] = []
   for (const one of watched) {
     if (await isStill(one)) {
-      found.push({ path: one.path, adapter: one.adapter, reason: await reasonOf(one) })
+      found.push(one)
     }
   }
   return found
-}
-
-/** One sentence per reason, with the layers that it is true of. */
-function sentences(still: readonly StillLayer[], steps: number): string[] {
-  const byReason = new Map<string, string[]>()
-  for (const { path, adapter, reason } of still) {
-    const paths = byReason.get(reason) ?? []
-    paths.push(`"${path}"${adapter === 'default' ? '' : ` (${adapter})`}`)
-    byReason.set(reason, paths)
-  }
-  return [...byReason].map(
-    ([reason, paths]) =>
-      `finetune: after ${steps} steps the adapter of ${paths.join(', ')} has not moved: ${reason}`,
-  )
 }
 
 /** Steps with a learning rate above zero after which every adapter must have moved. */
@@ -164,6 +112,7 @@ export class MovementCheck {
       return []
     }
     this.#done = true
-    return sentences(await stillLayers(this.#watched), step)
+    const still = await stillLayers(this.#watched)
+    return still.length > 0 ? (await import('./still_reasons.ts')).explained(still, step) : []
   }
 }

@@ -177,42 +177,39 @@ function parseEntry(name: string, node: JsonNode, report: Report): RawEntry | un
     report('entry', `expected ${quoted(name)} to be an object, got ${article(node)}`)
     return undefined
   }
-  const field = (key: string): JsonNode | undefined => {
+  /** What `read` makes of a field, or a report that it is not as wanted. */
+  const field = <T>(
+    key: string,
+    rule: 'dtype' | 'shape' | 'offsets',
+    wanted: string,
+    read: (node: JsonNode) => T | undefined,
+  ): T | undefined => {
     const found = node.entries.filter(entry => entry.key === key)
     if (found.length > 1) {
       report('duplicate', `${quoted(name)} has ${quoted(key)} twice`)
     }
     if (found.length === 0) {
       report('entry', `expected ${quoted(name)} to have ${quoted(key)}, got none`)
+      return undefined
     }
-    return found[0]?.value
+    const value = read(found[0].value)
+    if (value === undefined) {
+      const got = listing(found[0].value)
+      report(rule, `expected the ${rule} of ${quoted(name)} to be ${wanted}, got ${got}`)
+    }
+    return value
   }
-  const dtype = parseDType(name, field('dtype'), report)
-  const shape = parseShape(name, field('shape'), report)
-  const offsets = parseOffsets(name, field('data_offsets'), report)
+  const dtype = field('dtype', 'dtype', `one of ${STORED_DTYPES.join(', ')}`, storedDType)
+  const shape = field('shape', 'shape', 'whole numbers', wholeNumbers)
+  const offsets = field('data_offsets', 'offsets', '[start, end]', twoNumbers)
   if (dtype === undefined || shape === undefined || offsets === undefined) {
     return undefined
   }
   return { name, dtype, shape, start: offsets[0], end: offsets[1] }
 }
 
-function parseDType(
-  name: string,
-  node: JsonNode | undefined,
-  report: Report,
-): StoredDType | undefined {
-  if (node === undefined) {
-    return undefined
-  }
-  if (node.kind === 'string' && isStoredDType(node.value)) {
-    return node.value
-  }
-  const known = STORED_DTYPES.join(', ')
-  report(
-    'dtype',
-    `expected the dtype of ${quoted(name)} to be one of ${known}, got ${article(node)}`,
-  )
-  return undefined
+function storedDType(node: JsonNode): StoredDType | undefined {
+  return node.kind === 'string' && isStoredDType(node.value) ? node.value : undefined
 }
 
 /** A whole number from 0 up, written as one: 2.0 and 2e0 are refused, as by the reference. */
@@ -232,38 +229,12 @@ function wholeNumbers(node: JsonNode): bigint[] | undefined {
   return values.includes(undefined) ? undefined : (values as bigint[])
 }
 
-/** What was written instead of whole numbers. */
+function twoNumbers(node: JsonNode): bigint[] | undefined {
+  const values = wholeNumbers(node)
+  return values?.length === 2 ? values : undefined
+}
+
+/** What was written instead. */
 function listing(node: JsonNode): string {
   return node.kind === 'array' ? `[${node.items.map(article).join(', ')}]` : article(node)
-}
-
-function parseShape(
-  name: string,
-  node: JsonNode | undefined,
-  report: Report,
-): bigint[] | undefined {
-  const shape = node && wholeNumbers(node)
-  if (node !== undefined && shape === undefined) {
-    report(
-      'shape',
-      `expected the shape of ${quoted(name)} to be whole numbers, got ${listing(node)}`,
-    )
-  }
-  return shape
-}
-
-function parseOffsets(
-  name: string,
-  node: JsonNode | undefined,
-  report: Report,
-): bigint[] | undefined {
-  const offsets = node && wholeNumbers(node)
-  if (node !== undefined && offsets?.length !== 2) {
-    report(
-      'offsets',
-      `expected the offsets of ${quoted(name)} to be [start, end], got ${listing(node)}`,
-    )
-    return undefined
-  }
-  return offsets
 }

@@ -52,7 +52,7 @@ export const embeddingReference: EmbeddingKernels = {
 }
 
 export interface EmbeddingOptions {
-  /** The row whose gradient stays zero. */
+  /** The row whose gradient stays zero; counted from the end if below 0. */
   readonly paddingIdx?: number
 }
 
@@ -93,6 +93,21 @@ export const embeddingOp: Op<
   },
 })
 
+/** Throws an `argument` error for a row that the weight does not have. */
+function paddingRow(paddingIdx: number | undefined, V: number): number | undefined {
+  if (paddingIdx === undefined) {
+    return undefined
+  }
+  const row = paddingIdx < 0 ? paddingIdx + V : paddingIdx
+  if (!(Number.isInteger(row) && row >= 0 && row < V)) {
+    throw new LowrankError(
+      'argument',
+      `embedding: expected paddingIdx in ${-V} … ${V - 1}, got ${paddingIdx}`,
+    )
+  }
+  return row
+}
+
 /**
  * Rows of weight [V, C] at the int32 indices index [...]: [..., C]. Throws a `shape` error for a
  * weight that is no matrix and an `argument` error for an index outside 0 … V − 1.
@@ -107,16 +122,7 @@ export const embeddingOp: Op<
  */
 export function embedding(index: Tensor, weight: Tensor, options: EmbeddingOptions = {}): Tensor {
   const { V } = dims('embedding: weight', weight, 'V C')
-  const { paddingIdx } = options
-  if (
-    paddingIdx !== undefined &&
-    !(Number.isInteger(paddingIdx) && paddingIdx >= 0 && paddingIdx < V)
-  ) {
-    throw new LowrankError(
-      'argument',
-      `embedding: expected paddingIdx in 0 … ${V - 1}, got ${paddingIdx}`,
-    )
-  }
+  const paddingIdx = paddingRow(options.paddingIdx, V)
   checkIndices('embedding', index, V)
-  return embeddingOp([index, weight], options)
+  return embeddingOp([index, weight], { paddingIdx })
 }

@@ -13,6 +13,12 @@ export interface PowKernels extends SumKernels {
   readonly pow_backward_b: BroadcastKernel
 }
 
+/** One to any power is one, NaN included, as in C and on the other backends: not so in ECMAScript. */
+function raised(a: number, b: number): number {
+  const isOne = a === 1 || (a === -1 && Math.abs(b) === Number.POSITIVE_INFINITY)
+  return isOne ? 1 : power(a, b)
+}
+
 function slopeInA(a: number, b: number): number {
   return b === 0 ? 0 : b * power(a, b - 1)
 }
@@ -25,7 +31,7 @@ export const powOp: BinaryOp<PowKernels> = /* @__PURE__ */ defineBinary<PowKerne
   name: 'pow',
   binary,
   formulas: {
-    pow: (a, b) => power(a, b),
+    pow: raised,
     pow_backward_a: (dy, a, b) => dy * slopeInA(a, b),
     pow_backward_b: (dy, a, b) => dy * slopeInB(a, b),
   },

@@ -86,9 +86,9 @@ describe('embedding', () => {
     expect(() => embedding(rows([0]), tensor(draws(3), [3]))).toThrow(
       'embedding: weight: expected [V, C], got [3]',
     )
-    for (const paddingIdx of [3, -1, 0.5]) {
+    for (const paddingIdx of [3, -4, 0.5]) {
       expect(() => embedding(rows([0]), table, { paddingIdx })).toThrow(
-        `embedding: expected paddingIdx in 0 … 2, got ${paddingIdx}`,
+        `embedding: expected paddingIdx in -3 … 2, got ${paddingIdx}`,
       )
     }
     expect(() => embedding(tensor([0], [1]), table)).toThrow(

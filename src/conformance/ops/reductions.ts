@@ -19,21 +19,28 @@ import { min } from '../../ops/min.ts'
 import { norm } from '../../ops/norm.ts'
 import { permute } from '../../ops/permute.ts'
 import { prod } from '../../ops/prod.ts'
+import { reshape } from '../../ops/reshape.ts'
 import { scatterAdd } from '../../ops/scatter_add.ts'
 import { softmax } from '../../ops/softmax.ts'
 import { std } from '../../ops/std.ts'
 import { sum } from '../../ops/sum.ts'
+import { transpose } from '../../ops/transpose.ts'
 import { variance } from '../../ops/variance.ts'
-import type { CallOutputs, OpCall } from './call.ts'
+import type { CallArguments, CallOutputs, OpCall } from './call.ts'
 
 function extreme(found: Extreme | Tensor): CallOutputs {
   return 'values' in found ? { y: found.values, indices: found.indices } : { y: found }
 }
 
+/** PyTorch's `unbiased` is its older name of a correction by one, or by none. */
+function spread({ unbiased, ...args }: CallArguments): CallArguments {
+  return unbiased === undefined ? args : { ...args, correction: unbiased ? 1 : 0 }
+}
+
 export const reductionCalls: Readonly<Record<string, OpCall>> = {
   amax: (args, { x }) => ({ y: amax(x, args) }),
   argmax: (args, { x }) => ({ y: argmax(x, args) }),
-  cat: (args, { a, b }) => ({ y: cat([a, b], args) }),
+  cat: (args, { d_y: _, ...parts }) => ({ y: cat(Object.values(parts), args) }),
   cumsum: (args, { x }) => ({ y: cumsum(x, args) }),
   expand: ({ shape }, { x }) => ({ y: expand(x, shape) }),
   gather: ({ dim }, { x, index }) => ({ y: gather(x, dim, index) }),
@@ -48,9 +55,11 @@ export const reductionCalls: Readonly<Record<string, OpCall>> = {
   norm: (args, { x }) => ({ y: norm(x, args) }),
   permute: ({ dims }, { x }) => ({ y: permute(x, dims) }),
   prod: (args, { x }) => ({ y: prod(x, args) }),
+  reshape: ({ shape }, { x }) => ({ y: reshape(x, shape) }),
   scatter_add: ({ dim }, { x, index, src }) => ({ y: scatterAdd(x, dim, index, src) }),
   softmax: (args, { x }) => ({ y: softmax(x, args) }),
-  std: (args, { x }) => ({ y: std(x, args) }),
+  std: (args, { x }) => ({ y: std(x, spread(args)) }),
   sum: (args, { x }) => ({ y: sum(x, args) }),
-  var: (args, { x }) => ({ y: variance(x, args) }),
+  transpose: ({ dim0, dim1 }, { x }) => ({ y: transpose(x, dim0, dim1) }),
+  var: (args, { x }) => ({ y: variance(x, spread(args)) }),
 }

@@ -4,6 +4,7 @@
 import type { Backend, Floats, KernelSet, MemoryReport } from '../../core/backend.ts'
 import type { DType, TypedArray } from '../../core/dtype.ts'
 import { isHalf } from '../../core/dtype.ts'
+import { LowrankError } from '../../core/errors.ts'
 import { narrow, widen } from '../../core/half.ts'
 
 type Buffer = Float64Array | Int32Array
@@ -33,9 +34,10 @@ class ReferenceBackend implements Backend {
   }
 
   allocate(dtype: DType, count: number): Floats {
-    this.#used += count * (dtype === 'int32' ? 4 : 8)
+    const buffer = made(dtype, count)
+    this.#used += buffer.byteLength
     this.#peak = Math.max(this.#peak, this.#used)
-    return dtype === 'int32' ? new Int32Array(count) : new Float64Array(count)
+    return buffer
   }
 
   release(buffer: Floats): void {
@@ -74,6 +76,18 @@ class ReferenceBackend implements Backend {
 
   resetPeak(): void {
     this.#peak = this.#used
+  }
+}
+
+function made(dtype: DType, count: number): Buffer {
+  try {
+    return dtype === 'int32' ? new Int32Array(count) : new Float64Array(count)
+  } catch (cause) {
+    throw new LowrankError(
+      'memory',
+      `reference: no array of ${count} elements can be made here (smaller batches need less)`,
+      { cause },
+    )
   }
 }
 

@@ -19,7 +19,7 @@ interface PanelKernels {
 export interface WasmOptions {
   /** The binary with the core kernels. */
   readonly core: Binary
-  /** The most bytes the memory may grow to; 4 GiB if absent. */
+  /** The most bytes the memory may grow to, 256 KiB to 4 GiB; 4 GiB if absent. */
   readonly maximumBytes?: number
   /** Whether other threads see the memory. */
   readonly shared?: boolean
@@ -48,6 +48,16 @@ function instanceOf(binary: Binary, imports: KernelImports): Exports {
   return new WebAssembly.Instance(binary.module(), imports).exports as Exports
 }
 
+function checkMaximum(bytes: number): void {
+  const [least, most] = [INITIAL_PAGES * PAGE, MAXIMUM_PAGES * PAGE]
+  if (!Number.isInteger(bytes) || bytes < least || bytes > most) {
+    throw new LowrankError(
+      'argument',
+      `wasm: maximumBytes: expected a whole number from ${least} to ${most}, got ${bytes}`,
+    )
+  }
+}
+
 export class WasmBackend implements Backend {
   readonly name: string = 'wasm'
   readonly reproducible: boolean = true
@@ -63,9 +73,9 @@ export class WasmBackend implements Backend {
   #scratchCount = 0
 
   constructor(options: WasmOptions) {
-    const bytes = options.maximumBytes ?? MAXIMUM_PAGES * PAGE
-    const maximum = Math.max(INITIAL_PAGES, Math.floor(bytes / PAGE))
-    const { shared } = options
+    const { shared, maximumBytes = MAXIMUM_PAGES * PAGE } = options
+    checkMaximum(maximumBytes)
+    const maximum = Math.floor(maximumBytes / PAGE)
     this.#memory = new WebAssembly.Memory({ initial: INITIAL_PAGES, maximum, shared })
     this.#instantiate = options.instantiate ?? instanceOf
     this.#heap = new Heap(this.#memory, HEAP_START)
@@ -107,6 +117,8 @@ export class WasmBackend implements Backend {
     if (count > this.#scratchCount) {
       if (this.#scratchCount > 0) {
         this.#heap.free(this.#scratch)
+        // Where the heap cannot grow, what was freed is nobody's scratch any more.
+        this.#scratchCount = 0
       }
       this.#scratch = this.#heap.allocate(count * 4)
       this.#scratchCount = count

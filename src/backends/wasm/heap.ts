@@ -11,6 +11,8 @@ import { LowrankError } from '../../core/errors.ts'
 export const ALIGNMENT = 64
 
 const PAGE = 65536
+/** What 32-bit addresses reach. */
+const MOST_BYTES = 65536 * PAGE
 const SUBCLASS_BITS = 4
 const SUBCLASSES = 1 << SUBCLASS_BITS
 const CLASSES = 28
@@ -75,8 +77,16 @@ export class Heap {
     this.#peak = this.#used
   }
 
-  /** The byte offset of a block of at least `bytes`; memory grows where no free block fits. */
+  /** The byte offset of a block of at least `bytes`; memory grows where no free block fits. Throws a `memory` error. */
   allocate(bytes: number): number {
+    // Size classes are computed in 32 bits.
+    if (bytes > MOST_BYTES) {
+      throw new LowrankError(
+        'memory',
+        `wasm: one tensor of ${bytes} bytes was asked for, but the memory holds at most ${MOST_BYTES} ` +
+          '(smaller batches or shorter sequences need less)',
+      )
+    }
     const units = Math.max(1, Math.ceil(bytes / ALIGNMENT))
     let block = this.#find(roundedUp(units))
     if (!block) {

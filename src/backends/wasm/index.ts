@@ -10,7 +10,7 @@ import { ThreadedBackend } from './threads/backend.ts'
 export type { Modules } from './modules.ts'
 
 export interface WasmBackendOptions {
-  /** The most bytes its memory may grow to; 4 GiB if absent. */
+  /** The most bytes its memory may grow to, 256 KiB to 4 GiB; 4 GiB if absent. */
   readonly maximumBytes?: number
   /**
    * Compiled binaries by family, for hosts that refuse to compile: the package exports them as

@@ -13,7 +13,7 @@ import { binary as core } from './binaries/core.ts'
 export interface RelaxedOptions {
   /** Whether products may be fused; false if absent, which gives the ordinary backend. */
   readonly relaxed?: boolean
-  /** The most bytes its memory may grow to; 4 GiB if absent. */
+  /** The most bytes its memory may grow to, 256 KiB to 4 GiB; 4 GiB if absent. */
   readonly maximumBytes?: number
 }
 
@@ -29,7 +29,8 @@ export function hasRelaxedSimd(): boolean {
 
 /**
  * A WASM backend with a memory of its own, with products in relaxed SIMD where `relaxed` is true. Throws a
- * `backend` error where the engine does not know relaxed SIMD, or refuses WASM.
+ * `backend` error where the engine does not know relaxed SIMD, or refuses WASM; an `argument` error for a
+ * `maximumBytes` that is out of its range.
  *
  * @example
  * ```ts

@@ -13,7 +13,7 @@ const forgotten = /* @__PURE__ */ new FinalizationRegistry((pool: Pool) => pool.
 export class ThreadedBackend extends WasmBackend {
   readonly threads: number
   readonly #pool: Pool
-  #own: Floats[] = []
+  readonly #own: Floats[] = []
   #ownCount = 0
 
   constructor(core: Binary, threads: number, maximumBytes: number | undefined) {
@@ -49,11 +49,14 @@ export class ThreadedBackend extends WasmBackend {
 
   override scratch(count: number): Floats {
     if (count > this.#ownCount) {
-      for (const buffer of this.#own) {
-        this.release(buffer)
+      // Step by step: where the heap cannot grow, #own names what is allocated, no more and no less.
+      this.#ownCount = 0
+      while (this.#own.length > 0) {
+        this.release(this.#own.pop() as Floats)
       }
-      const workers = Array.from({ length: this.threads - 1 })
-      this.#own = workers.map(() => this.allocate('float32', count))
+      while (this.#own.length < this.threads - 1) {
+        this.#own.push(this.allocate('float32', count))
+      }
       this.#ownCount = count
       this.#pool.setScratch(this.#own as unknown as number[])
     }

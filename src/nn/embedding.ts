@@ -5,14 +5,14 @@ import { Parameter } from '../core/parameter.ts'
 import { type Draw, nextDraw } from '../core/random_state.ts'
 import { Random } from '../core/rng.ts'
 import { countOf } from '../core/shape.ts'
-import type { Tensor, TensorOptions } from '../core/tensor.ts'
+import { type Tensor, type TensorOptions, tensor } from '../core/tensor.ts'
+import { add } from '../ops/add.ts'
 import { embedding } from '../ops/embedding.ts'
 import { type LowRank, loraLinear } from '../ops/lora_linear.ts'
 import { mul } from '../ops/mul.ts'
 import { transpose } from '../ops/transpose.ts'
 import type { Adaptable, FactorShapes, FactorStart } from './adaptable.ts'
 import { Module } from './module.ts'
-import { updatedInParts } from './parts.ts'
 
 export interface EmbeddingModuleOptions extends TensorOptions {
   /** The row whose gradient stays zero; a negative one counts from the end. */
@@ -31,6 +31,11 @@ function normals({ seed, stream }: Draw, count: number): Float32Array {
 function normalDraw(count: number): () => Float32Array {
   const draw = nextDraw()
   return () => normals(draw, count)
+}
+
+function identity(size: number, { backend }: Tensor): Tensor {
+  const ones = Array.from({ length: size * size }, (_, i) => (i % (size + 1) === 0 ? 1 : 0))
+  return tensor(ones, [size, size], { backend })
 }
 
 function fromEnd(index: number | undefined, count: number): number | undefined {
@@ -104,11 +109,18 @@ export class Embedding extends Module implements Adaptable {
 
   updated(index: Tensor, updates: readonly LowRank[], weight: Tensor | undefined): Tensor {
     const base = weight && this.#rows(index, weight)
-    // Indices cannot be thinned out: there is no dropout here, as in PEFT.
-    const kept = updates.map(update => ({ ...update, dropout: undefined }))
-    return updatedInParts(index, kept, base, (index, { A, B, scale }) =>
-      mul(loraLinear(this.#rows(index, transpose(A, 0, 1)), B, undefined, []), scale),
-    )
+    const terms = [base, ...updates.map(update => this.#term(index, update))]
+    return terms.filter(term => term !== undefined).reduce(add)
+  }
+
+  /** s · A[:, index]ᵀ · Bᵀ. Indices cannot be thinned out: there is no dropout here, as in PEFT. */
+  #term(index: Tensor, { A, B, scale, rows }: LowRank): Tensor {
+    const u = this.#rows(index, transpose(A, 0, 1))
+    if (!rows) {
+      return mul(loraLinear(u, B, undefined, []), scale)
+    }
+    // An update of its own entries alone, where the identity stands for A.
+    return loraLinear(u, undefined, undefined, [{ A: identity(A.shape[0], A), B, scale, rows }])
   }
 
   project(A: Tensor, weight: Tensor): Tensor {

@@ -30,15 +30,23 @@ import {
 
 type Half = 'float16' | 'bfloat16'
 
+/** Zeros around an image, which PyTorch also has names for: none, or as many as keep its size. */
+function paddingOf({ padding, kernel }: CaseJson): readonly [number, number] {
+  if (typeof padding !== 'string') {
+    return padding
+  }
+  return padding === 'valid' ? [0, 0] : kernel.map((taps: number) => (taps - 1) / 2)
+}
+
 const LAYERS: Readonly<Record<string, (layer: CaseJson) => Adaptable>> = {
   linear: ({ din, dout }) => new Linear(din, dout, { bias: false }),
   conv1d: ({ din, dout }) => new Conv1D(din, dout, { bias: false }),
   embedding: ({ rows, dim, padding_idx }) =>
     new Embedding(rows, dim, { paddingIdx: padding_idx ?? undefined }),
-  conv2d: ({ cin, cout, kernel, stride, padding, dilation, groups, padding_mode }) =>
+  conv2d: ({ cin, cout, kernel, stride, dilation, groups, padding_mode, ...layer }) =>
     new Conv2d(cin, cout, kernel, {
       stride,
-      padding,
+      padding: paddingOf({ ...layer, kernel }),
       dilation,
       groups,
       paddingMode: padding_mode,
@@ -80,8 +88,10 @@ function stateOf(example: Case, name: string, prefix: string): LoraState {
   }
 }
 
-function prefixOf({ json }: Case, name: string): string {
-  return Object.keys(json.adapters).length > 1 ? `${name}.` : ''
+/** Tensors of one adapter among several are named after it. */
+function prefixOf({ json, tensors }: Case, name: string): string {
+  const [A] = factorNames(json.kind)
+  return tensors.has(`${name}.${A}`) ? `${name}.` : ''
 }
 
 function layerOf(example: Case): LoraModule {

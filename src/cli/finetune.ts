@@ -112,7 +112,17 @@ async function train(
   }
   try {
     return await finetune(model, {
-      ...args,
+      lr: args.lr,
+      epochs: args.epochs,
+      batchSize: args.batchSize,
+      gradientAccumulationSteps: args.gradientAccumulationSteps,
+      weightDecay: args.weightDecay,
+      maxGradNorm: args.maxGradNorm,
+      schedule: args.schedule,
+      warmupRatio: args.warmupRatio,
+      maxTokens: args.maxTokens,
+      evalEvery: args.evalEvery,
+      seed: args.seed,
       tokenizer,
       data,
       evalData,

@@ -1,6 +1,7 @@
 // Where random draws come from when nobody names a stream: one seed, and a count of the draws so
 // far. A trainer sets both for each step, so that step n draws the same whatever ran before it.
 
+import { LowrankError } from './errors.ts'
 import { hashName } from './rng.ts'
 
 /** Names one stream of a counter-based generator. */
@@ -18,7 +19,8 @@ interface Draws {
 let current: Draws = { seed: 0, origin: 0, count: 0 }
 
 /**
- * Seeds everything random that comes after: initial weights, dropout.
+ * Seeds everything random that comes after: initial weights, dropout. Throws an `argument` error for
+ * what is no whole number from 0 up.
  *
  * @example
  * ```ts
@@ -31,6 +33,9 @@ let current: Draws = { seed: 0, origin: 0, count: 0 }
  * ```
  */
 export function manualSeed(seed: number): void {
+  if (!(Number.isSafeInteger(seed) && seed >= 0)) {
+    throw new LowrankError('argument', `manualSeed: expected a whole number from 0 up, got ${seed}`)
+  }
   current = { seed, origin: 0, count: 0 }
 }
 

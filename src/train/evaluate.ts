@@ -1,6 +1,7 @@
 // How good a model is on held-out examples: the mean loss per learned token, and how often it
 // generates exactly what it should.
 
+import { LowrankError } from '../core/errors.ts'
 import type { AdapterSelection } from '../lora/active.ts'
 import type { CausalLM } from '../models/causal_lm.ts'
 import { throwIfAborted } from './abort.ts'
@@ -18,12 +19,18 @@ export interface EvaluateOptions {
 
 const DEFAULT_BATCH = 32
 
-/** The mean cross-entropy, in nats, of all learned tokens; nothing is recorded or trained. */
+/**
+ * The mean cross-entropy, in nats, of all learned tokens; nothing is recorded or trained. Throws a
+ * `data` error if there are no examples.
+ */
 export async function evaluateLoss(
   model: CausalLM,
   examples: readonly TokenizedExample[],
   { batchSize = DEFAULT_BATCH, adapter, signal }: EvaluateOptions = {},
 ): Promise<number> {
+  if (examples.length === 0) {
+    throw new LowrankError('data', 'evaluateLoss: expected at least one example, got none')
+  }
   const { backend } = model.parameters()[0]
   let sum = 0
   let count = 0

@@ -67,6 +67,9 @@ class Trainer {
     const limit = model.sizes.maxPositionEmbeddings
     const maxTokens = Math.min(options.maxTokens ?? limit, limit)
     const { tokenizer, data, evalData = [] } = options
+    if (data.length === 0) {
+      throw new LowrankError('data', 'finetune: data: expected at least one example, got none')
+    }
     this.#train = tokenizeExamples(data, tokenizer, { maxTokens, where: 'finetune: data' })
     this.#held = tokenizeExamples(evalData, tokenizer, { maxTokens, where: 'finetune: evalData' })
     const { batchSize, gradientAccumulationSteps, epochs, lr, weightDecay } = training
@@ -277,10 +280,7 @@ class Trainer {
  * console.log(run.steps) // 1
  * ```
  */
-export async function finetune(
-  model: CausalLM,
-  options: FinetuneOptions & { readonly resume?: ByteSource },
-): Promise<FinetuneRun> {
+export async function finetune(model: CausalLM, options: FinetuneOptions): Promise<FinetuneRun> {
   const trainer = new Trainer(model, options)
   if (options.resume) {
     await trainer.resume(options.resume)

@@ -1,7 +1,7 @@
 // Text from a model, token by token, with a cache of keys and values. Each step is one synchronous
 // forward pass, so that streams with different adapters can be interleaved.
 
-import { LowrankError } from '../core/errors.ts'
+import { LowrankError, throwAll } from '../core/errors.ts'
 import { Random } from '../core/rng.ts'
 import { tensor } from '../core/tensor.ts'
 import type { AdapterSelection } from '../lora/active.ts'
@@ -51,9 +51,28 @@ function padLeft(prompts: readonly (readonly number[])[], padTokenId: number): P
   return { ids, mask, columns }
 }
 
+function checkOptions({ maxNewTokens = 1, seed = 0 }: GenerateOptions): void {
+  const problems: string[] = []
+  if (!(Number.isInteger(maxNewTokens) && maxNewTokens > 0)) {
+    problems.push(`maxNewTokens: expected a whole number from 1 up, got ${maxNewTokens}`)
+  }
+  if (!(Number.isSafeInteger(seed) && seed >= 0)) {
+    problems.push(`seed: expected a whole number from 0 up, got ${seed}`)
+  }
+  throwAll('argument', 'generate', problems)
+}
+
 function checkPrompts(model: CausalLM, prompts: readonly (readonly number[])[]): void {
   if (prompts.length === 0 || prompts.some(prompt => prompt.length === 0)) {
     throw new LowrankError('data', 'generate: expected prompts of at least one token each')
+  }
+  const { vocabSize } = model.sizes
+  const strange = prompts.flat().find(id => !(Number.isInteger(id) && id >= 0 && id < vocabSize))
+  if (strange !== undefined) {
+    throw new LowrankError(
+      'data',
+      `generate: expected tokens from 0 to ${vocabSize - 1}, got ${strange}`,
+    )
   }
   const longest = Math.max(...prompts.map(prompt => prompt.length))
   const room = model.sizes.maxPositionEmbeddings
@@ -84,6 +103,7 @@ export async function* decode(
   prompts: readonly (readonly number[])[],
   options: GenerateOptions & { readonly padTokenId?: number } = {},
 ): AsyncGenerator<DecodeStep> {
+  checkOptions(options)
   checkSampling('generate', options)
   checkPrompts(model, prompts)
   const rows = prompts.length

@@ -1,6 +1,7 @@
 // Options of a fine-tune, their defaults, and every mistake in them at once.
 
 import { throwAll } from '../core/errors.ts'
+import type { ByteSource } from '../io/source.ts'
 import {
   constantSchedule,
   cosineSchedule,
@@ -66,6 +67,8 @@ export interface FinetuneOptions {
    * absent. `onStep` is still told of every step, but of those of one reading together.
    */
   readonly loggingSteps?: number
+  /** A checkpoint to go on from, of a run with the same options. */
+  readonly resume?: ByteSource
   /** Stops after the step that is running; the run says so and can be saved. */
   readonly signal?: AbortSignal
   readonly onStep?: (report: StepReport) => void
@@ -109,6 +112,29 @@ export const SCHEDULES: Readonly<
   cosine: cosineSchedule,
 }
 
+/** Options without a place in the plan. */
+const OTHER_OPTIONS: Readonly<Record<Exclude<keyof FinetuneOptions, keyof TrainingPlan>, true>> = {
+  tokenizer: true,
+  data: true,
+  maxTokens: true,
+  evalData: true,
+  evalEvery: true,
+  loggingSteps: true,
+  resume: true,
+  signal: true,
+  onStep: true,
+  onEval: true,
+  onWarning: true,
+}
+
+/** Names that no option has. */
+function unknownNames(options: FinetuneOptions): string[] {
+  const known = Object.keys({ ...TRAINING_DEFAULTS, ...OTHER_OPTIONS })
+  return Object.keys(options)
+    .filter(name => !known.includes(name))
+    .map(name => `${name}: unknown option (known: ${known.join(', ')})`)
+}
+
 function isCount(value: unknown): boolean {
   return Number.isInteger(value) && (value as number) > 0
 }
@@ -120,7 +146,7 @@ export function resolveTraining(options: FinetuneOptions): TrainingPlan {
     plan[name] = options[name as keyof TrainingPlan] ?? value
   }
   const training = plan as unknown as TrainingPlan
-  const problems: string[] = []
+  const problems = unknownNames(options)
   const check = (ok: boolean, name: string, wanted: string, value: unknown): void => {
     if (!ok) {
       problems.push(`${name}: expected ${wanted}, got ${String(value)}`)

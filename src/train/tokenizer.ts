@@ -14,6 +14,6 @@ export interface Tokenizer {
   encode(text: string, options?: EncodeOptions): number[]
   decode(ids: readonly number[], options?: DecodeOptions): string
   /** Appended to what is learned, and where generation ends. */
-  readonly eosTokenId?: number
-  readonly padTokenId?: number
+  readonly eosTokenId?: number | undefined
+  readonly padTokenId?: number | undefined
 }

@@ -162,8 +162,8 @@ function timeKernels(backend: Backend, collector: Collector): () => void {
 let running = false
 
 /**
- * Times every op and kernel from now on, until the function it returns is called. Throws an `argument` error
- * while another trace runs.
+ * Times every op and kernel from now on, until the function it returns is called; called again, that
+ * function returns the same trace. Throws an `argument` error while another trace runs.
  *
  * @example
  * ```ts
@@ -187,10 +187,14 @@ export function startTrace(options: TraceOptions = {}): () => Trace {
   observeOps(({ phase, name, start, duration }) => {
     collector.add(phase, name, start, duration)
   })
+  let trace: Trace | undefined
   return () => {
-    observeOps(undefined)
-    restore()
-    running = false
-    return new Trace(collector.totals, collector.events, collector.elapsed)
+    if (!trace) {
+      observeOps(undefined)
+      restore()
+      running = false
+      trace = new Trace(collector.totals, collector.events, collector.elapsed)
+    }
+    return trace
   }
 }

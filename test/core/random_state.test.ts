@@ -21,6 +21,12 @@ describe('draws', () => {
     expect(withDraws({ seed: 3, stream: 5 }, nextDraw)).toEqual({ seed: 3, stream: 4134348358 })
   })
 
+  it.each([Number.NaN, 1.5, -1, 2 ** 53])('have no seed %d, and keep the one they had', seed => {
+    manualSeed(7)
+    expect(() => manualSeed(seed)).toThrow('manualSeed: expected a whole number from 0 up')
+    expect(nextDraw()).toEqual({ seed: 7, stream: 1266575376 })
+  })
+
   it('go on where they were after draws of its own, and after an error in them', () => {
     manualSeed(7)
     const want = [nextDraw(), nextDraw(), nextDraw()]

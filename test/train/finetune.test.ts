@@ -103,6 +103,19 @@ describe('finetune', () => {
     )
   })
 
+  it('refuses options that it does not know', async () => {
+    const wrong = { ...settings, learningRate: 1e-3 }
+    await expect(finetune(fresh(), wrong)).rejects.toThrow(
+      /learningRate: unknown option \(known: lr, .*, resume/,
+    )
+  })
+
+  it('refuses to learn from nothing, and to say how good a model is at nothing', async () => {
+    const nothing = { ...settings, data: [] }
+    await expect(finetune(fresh(), nothing)).rejects.toThrow('expected at least one example')
+    await expect(evaluateLoss(fresh(), [])).rejects.toThrow('expected at least one example')
+  })
+
   it('keeps the last good parameters when numbers run away', async () => {
     const model = fresh()
     const state = loraLayers(model)[0].layer.adapters.get('default')

@@ -126,6 +126,10 @@ describe('generate', () => {
     [{ topK: 0 }, 'topK: expected'],
     [{ topP: 0 }, 'topP: expected'],
     [{ repetitionPenalty: 0 }, 'repetitionPenalty: expected'],
+    [{ maxNewTokens: -1 }, 'maxNewTokens: expected a whole number from 1 up, got -1'],
+    [{ maxNewTokens: 1.5 }, 'maxNewTokens: expected'],
+    [{ maxNewTokens: Number.NaN }, 'maxNewTokens: expected'],
+    [{ seed: 0.5 }, 'seed: expected'],
   ])('refuses %j', async (options, part) => {
     await expect(generateTokens(tinyLlama(), [[3]], options)).rejects.toThrow(part)
   })
@@ -134,5 +138,12 @@ describe('generate', () => {
     const prompt = Array.from({ length: 32 }, () => 3)
     await expect(generateTokens(tinyLlama(), [prompt])).rejects.toThrow('the model takes 32')
     await expect(generateTokens(tinyLlama(), [[]])).rejects.toThrow('at least one token')
+  })
+
+  it.each([Number.NaN, 1.5, -1, 40])('refuses the token %d', async token => {
+    const prompts = [[3], [4, token]]
+    await expect(generateTokens(tinyLlama(), prompts)).rejects.toThrow(
+      `generate: expected tokens from 0 to 39, got ${token}`,
+    )
   })
 })

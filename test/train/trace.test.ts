@@ -110,6 +110,10 @@ it('prints ops and kernels as tables', () => {
 it('refuses a second trace at the same time', () => {
   const stop = startTrace()
   expect(() => startTrace()).toThrow('startTrace: a trace is already running (stop it first)')
-  stop()
+  const trace = stop()
+  const next = startTrace()
+  expect(stop()).toBe(trace)
+  expect(() => startTrace()).toThrow('already running')
+  next()
   startTrace()()
 })

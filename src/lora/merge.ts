@@ -3,6 +3,7 @@
 
 import { type DType, isHalf } from '../core/dtype.ts'
 import { throwAll } from '../core/errors.ts'
+import type { Parameter } from '../core/parameter.ts'
 import type { Tensor } from '../core/tensor.ts'
 import type { Adaptable } from '../nn/adaptable.ts'
 import type { Module } from '../nn/module.ts'
@@ -11,6 +12,7 @@ import { adapterConfigs, checkModel, holdersIn, loraLayers } from './adapters.ts
 import { Holder, type Unloading } from './holder.ts'
 import { layerOf, mergedParts } from './merged.ts'
 import { LoraModule } from './module.ts'
+import type { LoraState } from './state.ts'
 
 export interface MergeOptions {
   /** Refuses to merge where the result holds NaN or infinities, before anything is changed. */
@@ -30,22 +32,56 @@ interface Merged extends MergedReport {
   readonly layer: Adaptable
 }
 
-/** `inPlace`: the base itself where no adapter adds to it, which may be shared with another layer. */
+/** What became of weights that layers may share: a later layer goes on from there. */
+type Became = Map<Parameter, Parameter>
+
+interface MergeAllOptions {
+  readonly dtype?: DType
+  /** The base itself where no adapter adds to it, which may be shared with another layer. */
+  readonly inPlace?: boolean
+  readonly became?: Became
+}
+
+/** The states and the weight of a layer whose weight another layer has merged into already. */
+function whileWeight<T>(
+  { base }: LoraModule,
+  states: readonly LoraState[],
+  weight: Parameter,
+  fn: (states: readonly LoraState[]) => T,
+): T {
+  const before = base.weight
+  base.weight = weight
+  try {
+    return fn(states.map(state => ({ ...state, own: { ...state.own, weight: undefined } })))
+  } finally {
+    base.weight = before
+  }
+}
+
 function mergeAll(
   model: Module,
   selection: AdapterSelection,
-  { dtype, inPlace }: { dtype?: DType; inPlace?: boolean } = {},
+  { dtype, inPlace, became }: MergeAllOptions = {},
 ): Merged[] {
   const names = namesOf(selection)
   checkModel('lora.merge', model, names ?? [])
   const merge = (): Merged[] =>
     loraLayers(model).map(({ path, layer: holder }) => {
       const states = holder.states(selection)
-      const parts = mergedParts(holder, states)
+      const before = holder.base.weight
+      const earlier = became?.get(before)
+      const parts = earlier
+        ? whileWeight(holder, states, earlier, states => mergedParts(holder, states))
+        : mergedParts(holder, states)
       const isIdle = inPlace && states.length === 0 && dtype === undefined
       const layer = isIdle ? holder.base : layerOf(holder.base, parts, dtype)
-      const before = holder.base.weight
       const { weight } = layer
+      if (states.length > 0) {
+        const own = states.flatMap(state => state.own?.weight ?? [])
+        for (const parameter of [before, ...own]) {
+          became?.set(parameter, weight)
+        }
+      }
       const rounding = isHalf(weight.dtype) ? lostShare(before, parts.weight, weight) : 0
       return { path, dtype: weight.dtype, rounding, holder, layer }
     })
@@ -130,6 +166,12 @@ export interface MergeAndUnloadOptions extends MergeOptions {
   readonly adapter?: AdapterSelection
   /** The dtype of what is merged, and of whole modules and rows; that of the base if absent. */
   readonly dtype?: DType
+  /**
+   * Whether layers that share a weight go on sharing it, so that the update of an adapted embedding is
+   * the output layer's too. That is what PEFT does; the merged model then gives other outputs than the
+   * adapter did. False if absent: the layers part.
+   */
+  readonly keepTied?: boolean
 }
 
 /** Whole modules and rows that adapters have become the model's, the inner ones first. */
@@ -151,6 +193,18 @@ function unloadHolders(
   }
 }
 
+/** Gives every layer of a shared weight what became of it last. */
+function tieAgain(model: Module, merged: readonly Merged[], became: Became): void {
+  const before = new Map(merged.map(({ holder, layer }) => [layer, holder.base.weight]))
+  for (const [, module] of model.namedModules()) {
+    const layer = module as Adaptable
+    const weight = became.get(before.get(layer) ?? layer.weight)
+    if (weight && layer.weight !== weight) {
+      layer.weight = weight
+    }
+  }
+}
+
 /**
  * Replaces every wrapper by an ordinary layer with the merged weight and frees base and adapters.
  * Returns the model; for a single wrapped layer, the plain one.
@@ -164,7 +218,9 @@ export function mergeAndUnload(model: Module, options: MergeAndUnloadOptions = {
     owner?.[0].replaceMember(owner[1], plain)
     result = owner ? model : plain
   }
-  const merged = mergeAll(model, options.adapter, { dtype: options.dtype, inPlace: true })
+  const became: Became | undefined = options.keepTied ? new Map() : undefined
+  const merged = mergeAll(model, options.adapter, { dtype: options.dtype, inPlace: true, became })
+  const made = merged.map(({ layer }) => layer.weight)
   if (options.safe) {
     checkFinite(merged)
   }
@@ -176,9 +232,12 @@ export function mergeAndUnload(model: Module, options: MergeAndUnloadOptions = {
     }
   }
   unloadHolders(result, options, put)
+  if (became) {
+    tieAgain(result, merged, became)
+  }
   // A weight that another layer shares (a tied head) is still in use.
   const inUse = new Set(result.parameters())
-  for (const parameter of before) {
+  for (const parameter of [...before, ...made]) {
     if (!inUse.has(parameter)) {
       parameter.dispose()
     }

@@ -15,6 +15,7 @@ import {
   saveAdapter,
   setAdapter,
 } from 'lowrank/lora'
+import type { LlamaForCausalLM } from 'lowrank/models'
 import { Conv2d } from 'lowrank/nn'
 import { reference } from 'lowrank/reference'
 import { describe, expect, it } from 'vitest'
@@ -99,6 +100,45 @@ describe('merging for good', () => {
       mergeAndUnload(model)
       expect(model.model.embed_tokens.weight === model.lm_head.weight).toBe(tied)
     }
+  })
+
+  it.each([[['embed_tokens']], [['lm_head']], [['embed_tokens', 'lm_head']]])(
+    'parts tied layers that %j adapts, or keeps the sum of updates for both',
+    targetModules => {
+      const model = (): LlamaForCausalLM => {
+        manualSeed(3)
+        const tied = tinyLlama({ tie_word_embeddings: true })
+        return attach(tied, { r: 2, targetModules, initLoraWeights: false }) as LlamaForCausalLM
+      }
+      const weights = (tied: LlamaForCausalLM): Parameter[] => [
+        tied.model.embed_tokens.weight,
+        tied.lm_head.weight,
+      ]
+      const base = weights(mergeAndUnload(model(), { adapter: null }) as LlamaForCausalLM)
+      const apart = weights(mergeAndUnload(model()) as LlamaForCausalLM)
+      const together = weights(mergeAndUnload(model(), { keepTied: true }) as LlamaForCausalLM)
+      expect(apart[0]).not.toBe(apart[1])
+      expect(together[0]).toBe(together[1])
+      const [W, embedded, projected, sum] = [base[0], ...apart, together[0]].map(w => w.dataSync())
+      const want = W.map((value, i) => embedded[i] + projected[i] - value)
+      const most = [embedded, projected].map(w => Math.max(...w.map(Math.abs)))
+      // Six roundings of elements that are no larger than the largest of both layers together.
+      const limit = 6 * 2 ** -24 * (most[0] + most[1])
+      expect(sum.every((value, i) => Math.abs(value - want[i]) <= limit)).toBe(true)
+    },
+  )
+
+  it('gives back all memory where tied layers stay tied', () => {
+    const tied = (): LlamaForCausalLM => tinyLlama({ tie_word_embeddings: true })
+    const used = (): number => memory().used
+    const before = used()
+    const plain = tied()
+    const own = used() - before
+    plain.dispose()
+    const model = attach(tied(), { r: 2, targetModules: ['embed_tokens', 'lm_head'] })
+    mergeAndUnload(model, { keepTied: true })
+    expect(used() - before).toBe(own)
+    model.dispose()
   })
 
   it('widens a base that is to be float32, whatever is added', () => {

@@ -96,7 +96,7 @@ async function adapterAnswer(example: Case, found: Found): Promise<number> {
   for (const [key, parameter] of adapterTensors(model, 'default')) {
     found[`grad.${key}`] = await answered(parameter.grad)
   }
-  await onCpu(model, () => mergeAndUnload(model, { dtype: 'float32' }))
+  await onCpu(model, () => mergeAndUnload(model, { dtype: 'float32', keepTied: true }))
   found.logits_merged = await logitsOf(example, model)
   for (const [name, parameter] of model.namedParameters()) {
     found[`merged.${name}`] = await answered(parameter)

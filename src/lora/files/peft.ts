@@ -178,17 +178,29 @@ async function applyCarried(
   { config, adapterName }: Plan,
   stored: ReadonlyMap<string, Float64Array>,
 ): Promise<void> {
+  const made = new Map<Parameter, Parameter>()
   for (const { path, key, parameter } of carriedWeights(model, config)) {
     const data = stored.get(key)
     if (!data || (await isSame(data, parameter))) {
       continue
     }
     const name = key.endsWith('.bias') ? 'bias' : 'weight'
-    const { backend } = parameter
-    const own = new Parameter(data, parameter.shape, { backend, requiresGrad: false })
+    const own = await sharedOr(made.get(parameter), data, parameter)
+    made.set(parameter, own)
     const { giveOwn } = await import('../saved_module.ts')
     giveOwn(model, path, adapterName, name, own)
   }
+}
+
+/** The parameter that a tied layer was given already, if the file has the same for both. */
+async function sharedOr(
+  shared: Parameter | undefined,
+  data: ArrayLike<number>,
+  { shape, backend }: Parameter,
+): Promise<Parameter> {
+  return shared && (await isSame(data, shared))
+    ? shared
+    : new Parameter(data, shape, { backend, requiresGrad: false })
 }
 
 /** What the adapter's start took from the base, which its file does not say. */

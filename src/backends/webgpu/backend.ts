@@ -83,13 +83,13 @@ export class DeviceBackend implements WebGpuBackend {
     this.#pool.release(block(buffer))
   }
 
-  /** Moves a small result out of what steps reuse; a larger one stays where it is. */
+  /** Moves a small result out of what steps reuse; a larger one, or one without room, stays where it is. */
   keep(buffer: Floats): Floats {
     const from = block(buffer)
-    if (from.bytes > ALIGNMENT) {
+    const place = from.bytes > ALIGNMENT ? undefined : this.#pool.place()
+    if (!place) {
       return buffer
     }
-    const place = this.#pool.place()
     this.#commands.copy(from, place, ALIGNMENT)
     this.#pool.release(from)
     return handle(place)

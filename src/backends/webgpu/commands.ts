@@ -72,7 +72,10 @@ export class Commands {
         },
       ],
     })
-    pool.onDestroy = () => this.#groups.clear()
+    pool.beforeDestroy = () => {
+      this.flush()
+      this.#groups.clear()
+    }
   }
 
   /** Room for the numbers of the next kernel. */

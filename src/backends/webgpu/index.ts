@@ -2,16 +2,17 @@
 // none of WebGPU's own, which not every TypeScript knows.
 
 import type { Backend } from '../../core/backend.ts'
-import { LowrankError } from '../../core/errors.ts'
+import { LowrankError, throwAll } from '../../core/errors.ts'
 import { DeviceBackend } from './backend.ts'
+import { ALIGNMENT } from './pool.ts'
 
 export interface WebGpuOptions {
   /** What stands in for `navigator.gpu`, in Node and Bun that of the npm package `webgpu`. */
   readonly gpu?: object
   readonly powerPreference?: 'low-power' | 'high-performance'
-  /** The most bytes of device memory to take; as many as there are if absent. */
+  /** The most bytes of device memory to take, at least 256; as many as there are if absent. */
   readonly maximumBytes?: number
-  /** The most bytes of a buffer that one kernel sees, where it should be less than the device's. */
+  /** The most bytes of a buffer that one kernel sees, at least 256, where it should be less than the device's. */
   readonly maximumBindingBytes?: number
 }
 
@@ -39,9 +40,16 @@ const WANTED = [
   'maxStorageBuffersPerShaderStage',
 ] as const
 
+function checkLimits(limits: Readonly<Record<string, number | undefined>>): void {
+  const problems = Object.entries(limits)
+    .filter(([, bytes = ALIGNMENT]) => typeof bytes !== 'number' || !(bytes >= ALIGNMENT))
+    .map(([name, bytes]) => `${name}: expected a number of at least ${ALIGNMENT}, got ${bytes}`)
+  throwAll('argument', 'webgpu', problems)
+}
+
 /**
  * A backend that keeps tensors and whole training steps on the GPU. Only `await tensor.data()` reads.
- * Throws a `backend` error where there is no device.
+ * Throws a `backend` error where there is no device, an `argument` error for limits below 256 bytes.
  *
  * @example
  * ```ts
@@ -52,6 +60,8 @@ const WANTED = [
  * ```
  */
 export async function webgpu(options: WebGpuOptions = {}): Promise<WebGpuBackend> {
+  const { maximumBytes, maximumBindingBytes } = options
+  checkLimits({ maximumBytes, maximumBindingBytes })
   const gpu = (options.gpu ?? globalThis.navigator?.gpu) as GPU | undefined
   const { powerPreference } = options
   const hardware = await gpu?.requestAdapter(powerPreference ? { powerPreference } : {})
@@ -65,9 +75,9 @@ export async function webgpu(options: WebGpuOptions = {}): Promise<WebGpuBackend
     maxBufferSize,
     maxStorageBufferBindingSize: Math.min(
       maxStorageBufferBindingSize,
-      options.maximumBindingBytes ?? Number.POSITIVE_INFINITY,
+      maximumBindingBytes ?? Number.POSITIVE_INFINITY,
     ),
-    maximumBytes: options.maximumBytes ?? Number.POSITIVE_INFINITY,
+    maximumBytes: maximumBytes ?? Number.POSITIVE_INFINITY,
   })
   held.set(backend, gpu as object)
   return backend

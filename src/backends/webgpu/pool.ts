@@ -52,8 +52,11 @@ export class Pool {
   readonly #limits: PoolLimits
   readonly #free: Map<number, Block[]> = new Map()
   readonly #slabs: Slab[] = []
-  /** Called when buffers are destroyed: what was made from them is of no use any more. */
-  onDestroy: () => void = () => undefined
+  /**
+   * Called before buffers are destroyed: commands that are recorded may still use them, and what was made
+   * from them is of no use any more.
+   */
+  beforeDestroy: () => void = () => undefined
   /** Buffers created so far. */
   created = 0
   used = 0
@@ -90,9 +93,12 @@ export class Pool {
     }
   }
 
-  /** A place for a result of at most 256 bytes outside of what steps reuse. */
-  place(): Block {
+  /** A place for a result of at most 256 bytes outside of what steps reuse, if there is room for one. */
+  place(): Block | undefined {
     const slab = this.#slabs.find(({ free }) => free.length > 0) ?? this.#newSlab()
+    if (!slab) {
+      return undefined
+    }
     const offset = slab.free.pop() as number
     this.used += ALIGNMENT
     this.peak = Math.max(this.peak, this.used)
@@ -101,6 +107,7 @@ export class Pool {
 
   /** Destroys what is free. */
   trim(): void {
+    this.beforeDestroy()
     for (const blocks of this.#free.values()) {
       for (const { buffer, bytes } of blocks) {
         buffer.destroy()
@@ -108,11 +115,14 @@ export class Pool {
       }
     }
     this.#free.clear()
-    this.onDestroy()
   }
 
-  #newSlab(): Slab {
-    const { buffer, id } = this.#create(SLAB_PLACES * ALIGNMENT)
+  #newSlab(): Slab | undefined {
+    const bytes = SLAB_PLACES * ALIGNMENT
+    if (this.reserved + bytes > this.#limits.maximumBytes) {
+      return undefined
+    }
+    const { buffer, id } = this.#create(bytes)
     const free = Array.from({ length: SLAB_PLACES }, (_, i) => (SLAB_PLACES - 1 - i) * ALIGNMENT)
     const slab = { buffer, id, free }
     this.#slabs.push(slab)

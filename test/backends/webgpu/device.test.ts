@@ -15,7 +15,9 @@ import { embedding } from '../../../src/ops/embedding.ts'
 import { linear } from '../../../src/ops/linear.ts'
 import { loraLinear } from '../../../src/ops/lora_linear.ts'
 import { matmulReference } from '../../../src/ops/matmul.ts'
+import { mul } from '../../../src/ops/mul.ts'
 import { rmsNorm } from '../../../src/ops/rms_norm.ts'
+import { sum } from '../../../src/ops/sum.ts'
 import { AdamW } from '../../../src/optim/adamw.ts'
 import { trainStep } from '../../../src/train/train_step.ts'
 import { countedGpu, hasDawn } from '../../support/webgpu/local.ts'
@@ -202,6 +204,78 @@ describe.runIf(hasDawn())('webgpu', () => {
     )
     const y = withBackend(backend, () => linear(tensor([1], [1, 1]), tensor([5], [1, 1])))
     expect(await y.item()).toBe(5)
+  })
+
+  it('makes room within a turn while recorded work still uses what is free', async () => {
+    const { gpu } = await countedGpu()
+    const backend = await webgpu({ gpu, maximumBytes: 10 * 1024 * 1024 })
+    const sums = withBackend(backend, () =>
+      [500_000, 900_000].map(count => {
+        const x = tensor(new Float32Array(count).fill(2), [count])
+        return step(() => sum(mul(x, x)))
+      }),
+    )
+    expect(await Promise.all(sums.map(y => y.item()))).toEqual([2_000_000, 3_600_000])
+  })
+
+  it('goes on after a memory error in the middle of a turn', async () => {
+    const { gpu } = await countedGpu()
+    const backend = await webgpu({ gpu, maximumBytes: 8 * 1024 * 1024 })
+    await withBackend(backend, async () => {
+      const x = tensor(new Float32Array(2 ** 18).fill(3), [2 ** 18])
+      const first = sum(mul(x, x))
+      expect(() => sum(tensor(new Float32Array(2 ** 21), [2 ** 21]))).toThrow('maximumBytes')
+      expect(await first.item()).toBe(9 * 2 ** 18)
+      expect(await sum(x).item()).toBe(3 * 2 ** 18)
+    })
+  })
+
+  it('trains the same in as little memory as a step needs', async () => {
+    const { gpu } = await countedGpu()
+    const run = async (maximumBytes?: number): Promise<[number[], number]> => {
+      const backend = await webgpu({ gpu, maximumBytes })
+      const model = training(backend)
+      const losses: number[] = []
+      for (let n = 0; n < 3; n++) {
+        losses.push(
+          await withBackend(backend, () => trainStep(model.optimizer, () => model.loss(n))),
+        )
+      }
+      return [losses, backend.memory().reserved]
+    }
+    const [want, reserved] = await run()
+    const outcomes = []
+    for (let less = 1; less <= 6; less++) {
+      outcomes.push(await run(reserved - 1024 * less).catch((error: LowrankError) => error))
+    }
+    for (const outcome of outcomes) {
+      if (outcome instanceof LowrankError) {
+        expect(outcome.code).toBe('memory')
+      } else {
+        expect(outcome[0]).toEqual(want)
+      }
+    }
+    expect(outcomes.some(outcome => Array.isArray(outcome))).toBe(true)
+  })
+
+  it('keeps results where they are when there is no room for places', async () => {
+    const { gpu } = await countedGpu()
+    const backend = await webgpu({ gpu, maximumBytes: 2 ** 20 + 2 ** 16 })
+    const y = withBackend(backend, () => linear(tensor([1, 2], [1, 2]), tensor([3, 4], [1, 2])))
+    expect(await y.data()).toEqual(new Float32Array([11]))
+    expect(backend.memory().reserved).toBeLessThanOrEqual(2 ** 20 + 2 ** 16)
+  })
+
+  it('refuses limits that are none', async () => {
+    const { gpu } = await countedGpu()
+    for (const bytes of [Number.NaN, -1, 0, 255, '1 GB']) {
+      for (const name of ['maximumBytes', 'maximumBindingBytes']) {
+        await expect(webgpu({ gpu, [name]: bytes })).rejects.toMatchObject({
+          code: 'argument',
+          message: `webgpu: ${name}: expected a number of at least 256, got ${bytes}`,
+        })
+      }
+    }
   })
 
   it('says that memory ran out where the device says so', async () => {

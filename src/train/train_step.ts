@@ -31,7 +31,7 @@ async function nonFiniteGradient(
 }
 
 /** What usually makes the numbers of a step overflow. */
-export function causeOfOverflow<O extends RateOptions>(
+function causeOfOverflow<O extends RateOptions>(
   optimizer: Optimizer<O>,
   stepNumber: number,
 ): string {
@@ -42,19 +42,32 @@ export function causeOfOverflow<O extends RateOptions>(
   return `the likely cause is a learning rate that is too high, now ${lr}: lower it or clip by maxGradNorm`
 }
 
+/** A step that changed nothing: how many steps later it is seen, and how many in all changed nothing. */
+export interface Refused {
+  readonly later: number
+  readonly refused: number
+}
+
+/** Takes back the count of steps that changed nothing, and throws for the first of them. */
 export async function refuse<O extends RateOptions>(
   optimizer: Optimizer<O>,
   trained: readonly Parameter[],
   loss: number,
+  { later, refused }: Refused,
 ): Promise<never> {
-  const stepNumber = optimizer.steps
-  optimizer.steps = stepNumber - 1
-  const found = Number.isFinite(loss)
-    ? await nonFiniteGradient(optimizer.parameters, trained)
-    : `a finite loss, got ${loss}`
+  const stepNumber = optimizer.steps - later
+  optimizer.steps -= refused
+  // The gradients are those of the last step, which can name the parameter if it was that one.
+  const gradient = async (): Promise<string> =>
+    later > 0
+      ? 'finite gradients, got NaN or infinity'
+      : nonFiniteGradient(optimizer.parameters, trained)
+  const found = Number.isFinite(loss) ? await gradient() : `a finite loss, got ${loss}`
+  const seen =
+    later > 0 ? `it changed nothing, and was seen ${later} steps later` : 'nothing was changed'
   throw new LowrankError(
     'numeric',
-    `trainStep: step ${stepNumber}: expected ${found} (nothing was changed; ` +
+    `trainStep: step ${stepNumber}: expected ${found} (${seen}; ` +
       `${causeOfOverflow(optimizer, stepNumber)})`,
   )
 }
@@ -129,5 +142,5 @@ export async function trainStep<O extends RateOptions>(
   const reads = Promise.all([optimizer.finite(), ...losses.map(loss => loss.item())])
   const [finite, ...values] = await reads
   const loss = values.reduce((sum, value) => sum + value, 0)
-  return finite ? loss : refuse(optimizer, trained, loss)
+  return finite ? loss : refuse(optimizer, trained, loss, { later: 0, refused: 1 })
 }

@@ -2,16 +2,15 @@
 // found, its loss, the norm of its gradients and whether it was refused, stays in small tensors where
 // the step ran until one read fetches all of them.
 
-import { LowrankError } from '../core/errors.ts'
 import { scoped } from '../core/scope.ts'
 import type { Tensor } from '../core/tensor.ts'
-import { cat } from '../ops/cat.ts'
+import { catOp } from '../ops/cat.ts'
 import { reshape } from '../ops/reshape.ts'
 import { slice } from '../ops/slice.ts'
 import { NON_FINITE, NORM } from '../optim/control.ts'
 import type { RateOptions } from '../optim/group.ts'
 import type { Optimizer } from '../optim/optimizer.ts'
-import { causeOfOverflow, refuse, type TrainStepOptions, takeStep } from './train_step.ts'
+import { refuse, type TakenStep, type TrainStepOptions, takeStep } from './train_step.ts'
 
 /** What a step came to. */
 export interface StepOutcome {
@@ -20,9 +19,7 @@ export interface StepOutcome {
   readonly gradNorm: number
 }
 
-interface Unread extends ReturnType<typeof takeStep> {
-  /** Its number among the steps of the optimizer. */
-  readonly step: number
+interface Unread extends TakenStep {
   /** The control buffer after it, from the norm on. */
   readonly found: Tensor
 }
@@ -44,7 +41,7 @@ export class UnreadSteps<O extends RateOptions> {
     const optimizer = this.#optimizer
     const taken = takeStep(optimizer, parts, options)
     const found = optimizer.copyFound(slice)
-    this.#unread.push({ ...taken, step: optimizer.steps, found })
+    this.#unread.push({ ...taken, found })
   }
 
   /**
@@ -58,7 +55,8 @@ export class UnreadSteps<O extends RateOptions> {
       return []
     }
     const parts = steps.flatMap(({ losses, found }) => [...losses, found])
-    const all = scoped(() => cat(parts.map(part => reshape(part, [part.size]))))
+    const rows = (): Tensor[] => parts.map(part => reshape(part, [part.size]))
+    const all = scoped(() => catOp(rows(), { axis: 0 }))
     const values = Float64Array.from(await all.data())
     let at = 0
     const outcomes = steps.map(({ losses, found }) => {
@@ -77,22 +75,9 @@ export class UnreadSteps<O extends RateOptions> {
     if (first < 0) {
       return
     }
-    const { step, trained } = steps[first]
-    const { loss } = outcomes[first]
-    if (first === steps.length - 1) {
-      // Its gradients are still there, so that the error can name the parameter.
-      await refuse(this.#optimizer, trained, loss)
-    }
-    this.#optimizer.steps -= outcomes.filter(({ refused }) => refused).length
-    const found = Number.isFinite(loss) ? 'finite gradients, got NaN or infinity' : lossText(loss)
-    throw new LowrankError(
-      'numeric',
-      `trainStep: step ${step}: expected ${found} (it changed nothing, and was seen ` +
-        `${steps.length - 1 - first} steps later; ${causeOfOverflow(this.#optimizer, step)})`,
-    )
+    await refuse(this.#optimizer, steps[first].trained, outcomes[first].loss, {
+      later: steps.length - 1 - first,
+      refused: outcomes.filter(({ refused }) => refused).length,
+    })
   }
-}
-
-function lossText(loss: number): string {
-  return `a finite loss, got ${loss}`
 }

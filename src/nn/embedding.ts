@@ -10,7 +10,7 @@ import { add } from '../ops/add.ts'
 import { embedding } from '../ops/embedding.ts'
 import { type LowRank, loraLinear } from '../ops/lora_linear.ts'
 import { mul } from '../ops/mul.ts'
-import { transpose } from '../ops/transpose.ts'
+import { permuteOp } from '../ops/permute.ts'
 import type { Adaptable, FactorShapes, FactorStart } from './adaptable.ts'
 import { Module } from './module.ts'
 
@@ -31,6 +31,10 @@ function normals({ seed, stream }: Draw, count: number): Float32Array {
 function normalDraw(count: number): () => Float32Array {
   const draw = nextDraw()
   return () => normals(draw, count)
+}
+
+function transposed(matrix: Tensor): Tensor {
+  return permuteOp([matrix], { order: [1, 0] })
 }
 
 function identity(size: number, { backend }: Tensor): Tensor {
@@ -115,7 +119,7 @@ export class Embedding extends Module implements Adaptable {
 
   /** s · A[:, index]ᵀ · Bᵀ. Indices cannot be thinned out: there is no dropout here, as in PEFT. */
   #term(index: Tensor, { A, B, scale, rows }: LowRank): Tensor {
-    const u = this.#rows(index, transpose(A, 0, 1))
+    const u = this.#rows(index, transposed(A))
     if (!rows) {
       return mul(loraLinear(u, B, undefined, []), scale)
     }
@@ -128,11 +132,11 @@ export class Embedding extends Module implements Adaptable {
   }
 
   oriented(weight: Tensor): Tensor {
-    return transpose(weight, 0, 1)
+    return transposed(weight)
   }
 
   arranged(matrix: Tensor): Tensor {
-    return transpose(matrix, 0, 1)
+    return transposed(matrix)
   }
 
   like(weight: Parameter): Embedding {

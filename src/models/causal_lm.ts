@@ -5,15 +5,21 @@ import { LowrankError } from '../core/errors.ts'
 import { type Tensor, tensor } from '../core/tensor.ts'
 import { rowAdapters } from '../lora/active.ts'
 import { Linear } from '../nn/linear.ts'
-import { crossEntropy } from '../ops/cross_entropy.ts'
+import { type CrossEntropySettings, checkClasses, crossEntropyOp } from '../ops/cross_entropy.ts'
 import { indexSelect } from '../ops/index_select.ts'
-import { linearCrossEntropy } from '../ops/linear_cross_entropy.ts'
+import { linearCrossEntropyOp } from '../ops/linear_cross_entropy.ts'
 import { reshape } from '../ops/reshape.ts'
-import { slice } from '../ops/slice.ts'
+import { sliceOp } from '../ops/slice.ts'
 import { Decoder, type ForwardOptions } from './decoder.ts'
 
 /** A label that is not learned. */
 export const IGNORE_INDEX = -100
+
+const SETTINGS: CrossEntropySettings = {
+  reduction: 'mean',
+  ignoreIndex: IGNORE_INDEX,
+  smoothing: 0,
+}
 
 /** A decoder with a head over the vocabulary. */
 export abstract class CausalLM extends Decoder {
@@ -43,18 +49,19 @@ export abstract class CausalLM extends Decoder {
     const index = tensor(rows, [rows.length], { dtype: 'int32', backend })
     const states = indexSelect(flat, 0, index)
     const classes = tensor(targets, [targets.length], { dtype: 'int32', backend })
+    checkClasses('loss: labels', classes, this.sizes.vocabSize, IGNORE_INDEX)
     const head = this.head()
-    return head instanceof Linear && !head.bias
-      ? linearCrossEntropy(states, head.weight, classes)
-      : crossEntropy(
-          this.adapted(perRow(options, rows, labels), () => head.forward(states)),
-          classes,
-        )
+    if (head instanceof Linear && !head.bias) {
+      return linearCrossEntropyOp([states, head.weight, classes, undefined], SETTINGS)
+    }
+    const logits = this.adapted(perRow(options, rows, labels), () => head.forward(states))
+    return crossEntropyOp([logits, classes, undefined], SETTINGS)
   }
 
   protected logits(hidden: Tensor, options: ForwardOptions): Tensor {
     const T = hidden.shape[1]
-    const states = options.lastOnly ? slice(hidden, 1, T - 1, T) : hidden
+    const last = { axis: 1, start: T - 1, length: 1 }
+    const states = options.lastOnly ? sliceOp([hidden], last) : hidden
     return this.adapted(options, () => this.head().forward(states))
   }
 }

@@ -9,7 +9,7 @@ import type { Parameter } from '../core/parameter.ts'
 import { acquire, scoped } from '../core/scope.ts'
 import type { Shape } from '../core/shape.ts'
 import { type PersistentTensor, persistentZeros, type Tensor } from '../core/tensor.ts'
-import type { slice } from '../ops/slice.ts'
+import type { sliceOp } from '../ops/slice.ts'
 import { CLOCK_SIZE, CONTROL_SIZE, NON_FINITE, NORM } from './control.ts'
 import { gradientNorm } from './gradient_norm.ts'
 import { type Group, type RateOptions, resolveGroups, type Trainables } from './group.ts'
@@ -170,9 +170,10 @@ export class Optimizer<O extends RateOptions = RateOptions> {
    * read it later bring the op that copies: programs without them do not hold it.
    * @internal
    */
-  copyFound(op: typeof slice): Tensor {
+  copyFound(op: typeof sliceOp): Tensor {
     this.#checkUsable()
-    return scoped(() => op(this.#control, 0, NORM, CONTROL_SIZE))
+    const found = { axis: 0, start: NORM, length: CONTROL_SIZE - NORM }
+    return scoped(() => op([this.#control], found))
   }
 
   /**

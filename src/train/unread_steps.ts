@@ -6,7 +6,7 @@ import { scoped } from '../core/scope.ts'
 import type { Tensor } from '../core/tensor.ts'
 import { catOp } from '../ops/cat.ts'
 import { reshape } from '../ops/reshape.ts'
-import { slice } from '../ops/slice.ts'
+import { sliceOp } from '../ops/slice.ts'
 import { NON_FINITE, NORM } from '../optim/control.ts'
 import type { RateOptions } from '../optim/group.ts'
 import type { Optimizer } from '../optim/optimizer.ts'
@@ -40,7 +40,7 @@ export class UnreadSteps<O extends RateOptions> {
   take(parts: readonly (() => Tensor)[], options: TrainStepOptions): void {
     const optimizer = this.#optimizer
     const taken = takeStep(optimizer, parts, options)
-    const found = optimizer.copyFound(slice)
+    const found = optimizer.copyFound(sliceOp)
     this.#unread.push({ ...taken, found })
   }
 

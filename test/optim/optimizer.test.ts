@@ -6,7 +6,7 @@ import { reference } from '../../src/backends/reference/index.ts'
 import { type Backend, withBackend } from '../../src/core/backend.ts'
 import { Parameter } from '../../src/core/parameter.ts'
 import { tensor } from '../../src/core/tensor.ts'
-import { slice } from '../../src/ops/slice.ts'
+import { sliceOp } from '../../src/ops/slice.ts'
 import { Adafactor } from '../../src/optim/adafactor.ts'
 import { Adam } from '../../src/optim/adam.ts'
 import { AdamW } from '../../src/optim/adamw.ts'
@@ -85,13 +85,13 @@ describe.each(backends)('optimizers on $name', ({ make }) => {
       const optimizer = build(trained)
       give(trained, gradientsOf(1))
       optimizer.step()
-      const first = optimizer.copyFound(slice)
+      const first = optimizer.copyFound(sliceOp)
       const norm = await optimizer.gradNorm()
       give(trained, [gradientsOf(1)[0], [Number.NaN, 0, 0, 0, 0, 0, 0]])
       optimizer.step()
       const [[found, , flag], second] = [
         await first.data(),
-        await optimizer.copyFound(slice).data(),
+        await optimizer.copyFound(sliceOp).data(),
       ]
       expect([found, flag, second[2]]).toEqual([norm, 0, 1])
       expect(optimizer).not.toHaveProperty('control')

@@ -17,6 +17,7 @@ import {
   onCpu,
 } from '../lora/index.ts'
 import { type Adaptable, Conv1D, Conv2d, Embedding, Linear } from '../nn/index.ts'
+import { reshape } from '../ops/index.ts'
 import type { Case, CaseJson, CaseTensor } from './case.ts'
 import { type Answered, type Check, checkThat, compareTensor, scaledError } from './compare.ts'
 import {
@@ -200,7 +201,11 @@ async function runWhole(example: Case): Promise<Answer> {
   const layer = layerOf(example)
   const x = inputOf(example)
   const dy = stored(example, 'dy')
-  const forward = (): Tensor => withDraws(drawsOf(example.json), () => layer.forward(x))
+  const forward = (): Tensor => {
+    const y = withDraws(drawsOf(example.json), () => layer.forward(x))
+    // PEFT's DoRA makes a row of a single vector.
+    return x.shape.length === 1 ? reshape(y, dy.shape) : y
+  }
   const y = step(() => {
     const output = forward()
     backward(output, tensor(dy.data, dy.shape))

@@ -1,6 +1,7 @@
 // The cases below a directory, in order of their names. A family is a folder; in it every
 // NAME.json, every NAME/case.json and every line of a NAME.jsonl is a case, but for JSON that only
-// describes another file (`kind` "base").
+// describes another file (`kind` "base"). Its rules are those of the family that its JSON names, and only
+// where it names none those of the folder, which so may be called otherwise.
 
 import { throwAll } from '../core/errors.ts'
 import { type ByteSource, parseJsonLines, readJson } from '../io/index.ts'
@@ -31,6 +32,11 @@ export function casePlaces(names: readonly string[]): CasePlace[] {
 
 const NOTHING: CaseTensors = new Map()
 
+/** The family that the JSON names, else that of the folder. */
+function familyOf(json: CaseJson, folder: string): string {
+  return typeof json?.family === 'string' ? json.family : folder
+}
+
 async function tensorsBeside(files: ByteSource, name: string): Promise<CaseTensors> {
   return (await files.has(name)) ? readTensors(files, name) : NOTHING
 }
@@ -40,7 +46,8 @@ async function readFolder(root: ByteSource, { family, path }: CasePlace): Promis
   const files = folderOf(root, name)
   const json = (await readJson(files, 'case.json')) as CaseJson
   const tensors = await tensorsBeside(files, 'data.safetensors')
-  return { name, family, kind: `${family}/${json?.kind}`, json, tensors, files, root }
+  const own = familyOf(json, family)
+  return { name, family: own, kind: `${own}/${json?.kind}`, json, tensors, files, root }
 }
 
 async function readPair(root: ByteSource, { family, path }: CasePlace): Promise<Case> {
@@ -48,8 +55,9 @@ async function readPair(root: ByteSource, { family, path }: CasePlace): Promise<
   const files = folderOf(root, family)
   const json = (await readJson(root, path)) as CaseJson
   const tensors = await tensorsBeside(root, `${name}.safetensors`)
-  const kind = `${family}/${json?.kind ?? json?.case}`
-  return { name, family, kind, json, tensors, files, root }
+  const own = familyOf(json, family)
+  const kind = `${own}/${json?.kind ?? json?.case}`
+  return { name, family: own, kind, json, tensors, files, root }
 }
 
 /** What a line of a list is called: by the file or folder it is about, else by its number. */

@@ -45,6 +45,7 @@ export {
   toleranceOf,
 } from './kind.ts'
 export { KINDS } from './kinds.ts'
+export { compareNumber, compareNumbers } from './numbers.ts'
 export {
   type CaseResult,
   checkCase,

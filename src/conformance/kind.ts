@@ -11,6 +11,8 @@ export interface Answer {
   readonly tensors: Readonly<Record<string, Answered | undefined>>
   /** What is no tensor: an outcome, a list of rates. */
   readonly json?: Readonly<Record<string, unknown>>
+  /** What is files, by their names. */
+  readonly files?: Readonly<Record<string, Uint8Array>>
   /** Which tolerance applies, where it is not the implementation's. */
   readonly precision?: 32 | 64
 }
@@ -20,10 +22,12 @@ export interface CaseKind {
   run(example: Case, backend: Backend): Answer | Promise<Answer>
   /** The comparison; every stored output with the case's tolerance if absent. */
   compare?(example: Case, answer: Answer, precision: 32 | 64): Check[] | Promise<Check[]>
-  /** The stored tensors that are answers; those that the JSON lists if absent. */
+  /** The tensors that are answers; those that the JSON lists if absent. */
   outputs?(example: Case): readonly string[]
+  /** Which stored tensors other programs are given; those that are no outputs if absent. */
+  inputs?(example: Case): readonly string[]
   /** The case's JSON without the answers in it, for other programs; whole if absent. */
-  question?(json: CaseJson): unknown
+  question?(json: CaseJson, example: Case): unknown
 }
 
 /** A stored tensor of the case; its absence is an error of the case. */

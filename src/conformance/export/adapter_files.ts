@@ -18,9 +18,6 @@ import { type GgufFile, readGguf } from './gguf_reader.ts'
 
 type Json = Readonly<Record<string, unknown>>
 
-/** The files of an answer by their names. */
-type Files = Readonly<Record<string, Uint8Array>>
-
 interface Factors {
   readonly A: CaseTensor
   readonly B: CaseTensor
@@ -30,7 +27,7 @@ interface Factors {
 async function runGguf({ files, json }: Case): Promise<Answer> {
   const base = (await readJson(files, 'base/config.json')) as Json
   const file = await exportGguf(folderOf(files, 'adapter'), base, { outtype: json.outtype })
-  return { tensors: {}, json: { files: { 'adapter.gguf': file } } }
+  return { tensors: {}, files: { 'adapter.gguf': file } }
 }
 
 type Write = (source: ByteSource, directory: Directory) => Promise<unknown>
@@ -41,12 +38,12 @@ function written(write: Write): (example: Case) => Promise<Answer> {
     await write(folderOf(files, 'adapter'), directory)
     const names = await directory.list()
     const bytes = await Promise.all(names.map(name => directory.read(name)))
-    return { tensors: {}, json: { files: Object.fromEntries(names.map((n, i) => [n, bytes[i]])) } }
+    return { tensors: {}, files: Object.fromEntries(names.map((name, i) => [name, bytes[i]])) }
   }
 }
 
 function filesOf(answer: Answer): ByteSource {
-  return memoryDirectory((answer.json?.files ?? {}) as Files)
+  return memoryDirectory(answer.files ?? {})
 }
 
 /** Every stored tensor with the same type and numbers, and none beside those that may be there. */
@@ -118,7 +115,7 @@ async function compareGguf(example: Case, answer: Answer): Promise<Check[]> {
   }
   const bytes = await source.read('adapter.gguf')
   const expected = await example.files.read('expected/adapter.gguf')
-  const [got, want] = [readGguf(bytes), readGguf(expected)]
+  const [got, want] = [readGguf(bytes, 'adapter.gguf'), readGguf(expected)]
   const same = bytes.length === expected.length && bytes.every((byte, i) => byte === expected[i])
   const exact = example.json.tolerance.values === 0
   return [

@@ -14,6 +14,7 @@ export interface StoredGgufTensor {
 }
 
 const VALUE_NAMES: Readonly<Record<number, string>> = { 4: 'UINT32', 6: 'FLOAT32', 8: 'STRING' }
+const TYPE_NAMES: Readonly<Record<number, 'F32' | 'F16'>> = { 0: 'F32', 1: 'F16' }
 const ALIGNMENT = 32
 
 class Cursor {
@@ -56,7 +57,7 @@ class Cursor {
       case 'UINT32':
         return this.uint32()
       default:
-        throw new Error(`GGUF: a value of type ${type}`)
+        throw new Error(`a value of type ${type}`)
     }
   }
 }
@@ -71,16 +72,29 @@ interface Place {
 function readPlace(cursor: Cursor): Place {
   const name = cursor.text()
   const dims = Array.from({ length: cursor.uint32() }, () => cursor.uint64())
-  const type = cursor.uint32() === 0 ? 'F32' : 'F16'
+  const type = TYPE_NAMES[cursor.uint32()]
+  if (!type) {
+    throw new Error(`"${name}" is neither F32 nor F16`)
+  }
   return { name, dims, type, offset: cursor.uint64() }
 }
 
-export function readGguf(bytes: Uint8Array): GgufFile {
+/** The file called `name` taken apart. Throws an Error if it is no such file, or ends too early. */
+export function readGguf(bytes: Uint8Array, name = 'GGUF'): GgufFile {
+  try {
+    return parsed(bytes)
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : `${error}`
+    throw new Error(`${name}: expected a GGUF file of version 3 (${reason})`, { cause: error })
+  }
+}
+
+function parsed(bytes: Uint8Array): GgufFile {
   const cursor = new Cursor(bytes)
   const magic = cursor.uint32()
   const version = cursor.uint32()
   if (magic !== 0x46554747 || version !== 3) {
-    throw new Error(`GGUF: expected version 3, got magic ${magic}, version ${version}`)
+    throw new Error(`magic ${magic}, version ${version}`)
   }
   const count = cursor.uint64()
   const keys = cursor.uint64()

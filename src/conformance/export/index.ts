@@ -1,6 +1,6 @@
 // Cases of the family export: adapters as GGUF. Where llama.cpp's converter is right, every tensor
 // must have its bytes; where it loses a scaling, B must be the stored one times what was lost; of GPT-2,
-// whose matrices it transposes, A and B must be the transposes of what is stored.
+// whose matrices it transposes, A must be the transpose of the stored B, and B that of A.
 
 import { LowrankError } from '../../core/errors.ts'
 import { toFloat64 } from '../../io/dtypes.ts'
@@ -15,6 +15,9 @@ import { type GgufFile, readGguf, type StoredGgufTensor } from './gguf_reader.ts
 
 type Json = Readonly<Record<string, unknown>>
 
+/** What the answer is called. */
+const ANSWER = 'answer.gguf'
+
 async function convert(example: Case): Promise<Uint8Array> {
   const model = folderOf(example.root, example.json.model)
   const base = (await readJson(model, 'base/config.json')) as Json
@@ -22,7 +25,7 @@ async function convert(example: Case): Promise<Uint8Array> {
 }
 
 async function runGguf(example: Case): Promise<Answer> {
-  return { tensors: {}, json: { file: await convert(example) } }
+  return { tensors: {}, files: { [ANSWER]: await convert(example) } }
 }
 
 async function sha256(bytes: Uint8Array): Promise<string> {
@@ -113,11 +116,15 @@ function turnedValues(example: Case, want: GgufFile, got: GgufFile): Check[] {
 }
 
 async function compareGguf(example: Case, answer: Answer): Promise<Check[]> {
-  const got = readGguf(answer.json?.file as Uint8Array)
+  const file = answer.files?.[ANSWER]
+  if (!file) {
+    return [checkThat(ANSWER, false, 'expected this file, got none')]
+  }
+  const got = readGguf(file, ANSWER)
   const want = readGguf(await example.files.read(example.json.file))
   const checks = [
     checkEqual('kv', got.kv, example.json.kv),
-    checkEqual('names', [...got.tensors.keys()], [...want.tensors.keys()]),
+    checkEqual('names', [...got.tensors.keys()].sort(), [...want.tensors.keys()].sort()),
   ]
   if (example.json.kv['general.architecture'].value === 'gpt2') {
     return [...checks, ...turnedValues(example, want, got)]

@@ -9,8 +9,9 @@ import { type ByteSource, readJson } from '../../io/index.ts'
 import { load } from '../../lora/index.ts'
 import { loadModel } from '../../models/auto.ts'
 import { type Case, folderOf } from '../case.ts'
-import { type Check, checkThat, scaledError } from '../compare.ts'
+import { type Check, checkThat } from '../compare.ts'
 import type { Answer, CaseKind } from '../kind.ts'
+import { compareNumbers, numbersIn } from '../numbers.ts'
 
 /** Accepted by PEFT, and rightly: nothing in them is doubtful. */
 const SOUND: readonly string[] = [
@@ -76,33 +77,36 @@ async function run({ json, files }: Case): Promise<Answer> {
   }
 }
 
-async function compareLogits(example: Case, got: readonly number[]): Promise<Check> {
-  const { files, json } = example
+async function compareLogits({ files, json }: Case, got: unknown): Promise<Check> {
   const { tolerance } = (await readJson(files, 'base.json')) as Base
-  if (!Array.isArray(json.logits)) {
-    const finite = got.every(Number.isFinite)
-    return checkThat('logits', json.logits === 'not finite' && !finite, `expected ${json.logits}`)
+  if (Array.isArray(json.logits)) {
+    return compareNumbers('logits', got, json.logits, tolerance.logits)
   }
-  const error = scaledError(got, json.logits)
-  return { what: 'logits', error, tolerance: tolerance.logits }
+  const values = numbersIn(got)
+  const lost = values !== undefined && !values.every(Number.isFinite)
+  return checkThat('logits', json.logits === 'not finite' && lost, `expected ${json.logits}`)
 }
 
 async function compare(example: Case, { json: got }: Answer): Promise<Check[]> {
   const name = nameOf(example)
   const { outcome } = example.json
   if (got?.outcome !== 'accepts') {
-    const note = `expected ${SOUND.includes(name) ? 'it to be accepted' : 'a refusal'}, got ${got?.message}`
+    const wanted = SOUND.includes(name) ? 'it to be accepted' : 'a refusal'
+    const note = `expected ${wanted}, got ${got?.message ?? JSON.stringify(got?.outcome)}`
     return [checkThat('outcome', got?.outcome === 'raises' && !SOUND.includes(name), note)]
   }
   if (outcome === 'raises') {
     const note = `expected a refusal (${example.json.type}: ${example.json.message})`
     return [checkThat('outcome', NUMBERS.includes(name), note)]
   }
-  return [await compareLogits(example, got.logits as number[])]
+  return [await compareLogits(example, got.logits)]
 }
 
 export const adapters: CaseKind = {
   run,
   compare,
-  question: ({ adapter }) => ({ adapter }),
+  question: async ({ adapter }, { files }) => {
+    const { input_ids } = (await readJson(files, 'base.json')) as Base
+    return { adapter, input_ids }
+  },
 }

@@ -77,7 +77,7 @@ export async function runConversion(example: Case): Promise<Answer> {
 }
 
 export function compareConversion(example: Case, answer: Answer, precision: 32 | 64): Check[] {
-  const config = answer.json?.config as Record<string, unknown>
+  const config = (answer.json?.config ?? {}) as Record<string, unknown>
   const wanted = example.json.saved_config as Record<string, unknown>
   const got = Object.fromEntries(Object.keys(wanted).map(key => [key, config[key]]))
   // The files and the weight before and after are float32, whatever computes.

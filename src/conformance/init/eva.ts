@@ -5,8 +5,9 @@
 import { scalingOf } from '../../lora/config.ts'
 import { Eva, type LayerInputs } from '../../lora/init/eva.ts'
 import type { Case, CaseJson } from '../case.ts'
-import { type Answered, type Check, checkEqual, compareTensor, relativeError } from '../compare.ts'
+import { type Answered, type Check, checkEqual, compareTensor } from '../compare.ts'
 import { type Answer, stored } from '../kind.ts'
+import { compareNumber } from '../numbers.ts'
 
 function inputsOf(example: Case, batch: number): LayerInputs {
   const entries = Object.entries(example.json.layers as Record<string, string>)
@@ -52,15 +53,10 @@ const ROUNDINGS = 1e-12
 function compareScaling(json: CaseJson, answer: Answer): Check[] {
   const got = (answer.json?.scaling ?? {}) as Record<string, number | null>
   return Object.entries(json.scaling as Record<string, number | null>).map(([path, want]) => {
-    const error = relativeError(Number(got[path] ?? Number.NaN), Number(want))
     const what = `scaling of ${path}`
     return want === null
       ? checkEqual(what, got[path], null)
-      : {
-          what,
-          error: Number.isNaN(error) ? Number.POSITIVE_INFINITY : error,
-          tolerance: ROUNDINGS,
-        }
+      : compareNumber(what, got[path], want, ROUNDINGS)
   })
 }
 

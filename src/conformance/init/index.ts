@@ -5,7 +5,7 @@ import type { CaseKind } from '../kind.ts'
 import { compareConversion, runConversion } from './conversion.ts'
 import { compareEva, runEva } from './eva.ts'
 import { combinationOf, compareRefused, runRefused } from './refused.ts'
-import { compareStart, runStart } from './start.ts'
+import { compareStart, runStart, startOutputs, startQuestion } from './start.ts'
 
 /** The stored tensors that are compared, by their names. */
 function named(pattern: RegExp): (example: Case) => string[] {
@@ -24,7 +24,10 @@ function withoutRanks({
 const start: CaseKind = {
   run: runStart,
   compare: compareStart,
-  outputs: named(/^exact\.(delta|residual|A_gram|B_projector)$/),
+  outputs: startOutputs,
+  // Beside the weight, PEFT's own A, B and what it makes of the base are stored.
+  inputs: () => ['base.weight'],
+  question: startQuestion,
 }
 
 export const initKinds: Readonly<Record<string, CaseKind>> = {
@@ -36,12 +39,14 @@ export const initKinds: Readonly<Record<string, CaseKind>> = {
     run: runEva,
     compare: compareEva,
     outputs: named(/\.lora_A$/),
+    inputs: named(/\.\d+$/),
     question: withoutRanks,
   },
   'init/conversion': {
     run: runConversion,
     compare: compareConversion,
     outputs: named(/^(saved|effective)\./),
+    inputs: named(/^(start|trained)\.|^base\.weight$/),
     question: ({ saved_config: _, ...json }) => json,
   },
   'init/refused': {

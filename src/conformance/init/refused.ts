@@ -88,7 +88,7 @@ export function compareRefused({ json }: Case, answer: Answer): Check[] {
     return checkThat(
       what,
       got[i]?.outcome === want,
-      `expected ${want}, got ${JSON.stringify(got[i])}`,
+      `expected ${want}, got ${JSON.stringify(got[i]?.outcome)}`,
     )
   })
 }

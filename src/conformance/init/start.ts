@@ -13,6 +13,7 @@ import { type Adaptable, Conv1D, Conv2d, Embedding, Linear } from '../../nn/inde
 import type { Case, CaseJson } from '../case.ts'
 import { type Answered, type Check, checkEqual, checkThat, compareTensor } from '../compare.ts'
 import { type Answer, stored, toleranceOf } from '../kind.ts'
+import { compareNumber } from '../numbers.ts'
 
 type Make = (shape: readonly number[], groups?: number) => Adaptable
 
@@ -61,7 +62,7 @@ function products(layer: Adaptable, own: Matrices, start: Matrices | undefined, 
   const taken = start && scaledProduct(start, rows, cols, scaling)
   const square = (x: Float64Array, size: number): Answered => ({ shape: [size, size], data: x })
   return {
-    'exact.delta': { shape: [rows, cols], data: delta },
+    [DELTA]: { shape: [rows, cols], data: delta },
     'exact.residual': {
       shape: [rows, cols],
       data: weight.data.map((value, at) => value - (taken?.[at] ?? 0)),
@@ -103,7 +104,9 @@ function startOf(example: Case, base: Adaptable): Answer {
   }
 }
 
-const FREE = ['exact.delta', 'exact.residual', 'exact.A_gram', 'exact.B_projector'] as const
+const ABSENT = 'expected this output, got none'
+const DELTA = 'exact.delta'
+const FREE = [DELTA, 'exact.residual', 'exact.A_gram', 'exact.B_projector'] as const
 
 function largest(values: ArrayLike<number>): number {
   return Array.from(values).reduce((most, value) => Math.max(most, Math.abs(value)), 0)
@@ -111,7 +114,7 @@ function largest(values: ArrayLike<number>): number {
 
 function compareProducts(example: Case, answer: Answer, precision: 32 | 64): Check[] {
   const tolerance = toleranceOf(example, precision)
-  return FREE.filter(name => example.tensors.has(name)).map(name => {
+  return startOutputs(example).map(name => {
     const want = stored(example, name)
     const check = compareTensor(name, answer.tensors[name], want, tolerance)
     if (name !== 'exact.residual') {
@@ -181,23 +184,56 @@ function checkDistribution(name: string, values: ArrayLike<number>, wanted: Case
   }
 }
 
+/** A matrix that is drawn: there, of the stored shape, and distributed as it should be. */
+function compareDrawn(example: Case, answer: Answer, name: string, wanted: CaseJson): Check[] {
+  const got = answer.tensors[name]
+  if (!got) {
+    return [checkThat(name, false, ABSENT)]
+  }
+  const shape = checkEqual(`${name}: shape`, got.shape, stored(example, name).shape)
+  return [shape, ...checkDistribution(name, got.data, wanted)]
+}
+
+/** How far the largest entry of s·B·A is from zero, at most `bound`. */
+function compareZero(delta: Answered | undefined, bound: number): Check {
+  const error = delta ? largest(delta.data) : Number.POSITIVE_INFINITY
+  return { what: DELTA, error, tolerance: bound, note: delta ? undefined : ABSENT }
+}
+
 function compareRandom(example: Case, answer: Answer): Check[] {
   const { distribution, delta_max_abs_bound: bound } = example.json
-  const checks = Object.entries(distribution as CaseJson)
-    .filter(([name]) => name !== 'delta')
-    .flatMap(([name, wanted]) => checkDistribution(name, answer.tensors[name]?.data ?? [], wanted))
-  if (bound !== undefined) {
-    const { max, min } = statistics(answer.tensors['exact.delta']?.data ?? [])
-    checks.push({ what: 'delta', error: Math.max(max, -min), tolerance: bound })
-  }
-  return checks
+  const zero = bound === undefined ? [] : [compareZero(answer.tensors[DELTA], bound)]
+  const drawn = drawnFactors(example).flatMap(name =>
+    compareDrawn(example, answer, name, distribution[name]),
+  )
+  return [...drawn, ...zero]
+}
+
+/** The matrices that are drawn at random, none where the start is computed. */
+function drawnFactors({ json }: Case): string[] {
+  return Object.keys(json.distribution ?? {}).filter(name => name !== 'delta')
+}
+
+/** The tensors that are asked for. */
+export function startOutputs(example: Case): string[] {
+  const { distribution, delta_max_abs_bound: bound } = example.json
+  return distribution
+    ? [...drawnFactors(example), ...(bound === undefined ? [] : [DELTA])]
+    : FREE.filter(name => example.tensors.has(name))
+}
+
+/** What of the case is no answer: sizes, and how to start. In how many groups A's shape would say. */
+export function startQuestion(json: CaseJson, example: Case): unknown {
+  const { init_lora_weights, r, lora_alpha, use_rslora, fan_in_fan_out, kind, tolerance } = json
+  const groups = kind === 'conv2d' ? groupsOf(example, stored(example, 'base.weight').shape) : 1
+  return { init_lora_weights, r, lora_alpha, use_rslora, fan_in_fan_out, groups, tolerance }
 }
 
 export function compareStart(example: Case, answer: Answer, precision: 32 | 64): Check[] {
   const { scaling, requires_grad, distribution } = example.json
   return [
     checkEqual('requires_grad', answer.json?.requires_grad, requires_grad),
-    { what: 'scaling', error: Math.abs(Number(answer.json?.scaling) - scaling), tolerance: 1e-12 },
+    compareNumber('scaling', answer.json?.scaling, scaling, 1e-12),
     ...(distribution
       ? compareRandom(example, answer)
       : compareProducts(example, answer, precision)),

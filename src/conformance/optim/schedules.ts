@@ -2,8 +2,9 @@
 
 import { type GetScheduleOptions, getSchedule, type Schedule } from '../../optim/index.ts'
 import type { Case } from '../case.ts'
-import { type Check, scaledError } from '../compare.ts'
+import type { Check } from '../compare.ts'
 import type { Answer, CaseKind } from '../kind.ts'
+import { compareNumbers } from '../numbers.ts'
 
 /** A call of get_scheduler; the arguments of its own that only some schedules have. */
 export interface ScheduleCall {
@@ -59,12 +60,10 @@ function run({ json }: Case): Answer {
 }
 
 function compare({ json }: Case, answer: Answer): Check[] {
-  const got = (answer.json?.lrs ?? []) as number[][]
-  return (json.rows as ScheduleRow[]).map(({ name, lrs }, i) => ({
-    what: `row ${i}, ${name}`,
-    error: scaledError(got[i] ?? [], lrs),
-    tolerance: json.tolerance.f64,
-  }))
+  const got = (answer.json?.lrs ?? []) as readonly unknown[]
+  return (json.rows as ScheduleRow[]).map(({ name, lrs }, i) =>
+    compareNumbers(`lrs of row ${i}, ${name}`, got[i], lrs, json.tolerance.f64),
+  )
 }
 
 /** Each row with the number of its rates in their place. */

@@ -13,8 +13,9 @@ import {
   TransformersAdafactor,
 } from '../../optim/index.ts'
 import type { Case, CaseTensor } from '../case.ts'
-import { type Answered, type Check, checkThat, scaledError } from '../compare.ts'
+import { type Answered, type Check, checkThat } from '../compare.ts'
 import { type Answer, type CaseKind, compareOutputs, outputsOf, stored } from '../kind.ts'
+import { compareNumbers } from '../numbers.ts'
 import { setGradient } from './gradient.ts'
 import { scheduleOf } from './schedules.ts'
 
@@ -136,8 +137,7 @@ function compare(example: Case, answer: Answer, precision: 32 | 64): Check[] {
   checks.push(checkThat('state', extra.length === 0, `unexpected state: ${extra.join(', ')}`))
   const { lrs } = example.json
   if (lrs) {
-    const error = scaledError((answer.json?.lrs as number[]) ?? [], lrs)
-    checks.push({ what: 'lrs', error, tolerance: RATE_TOLERANCE })
+    checks.push(compareNumbers('lrs', answer.json?.lrs, lrs, RATE_TOLERANCE))
   }
   return checks
 }

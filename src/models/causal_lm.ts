@@ -6,7 +6,7 @@ import { type Tensor, tensor } from '../core/tensor.ts'
 import { rowAdapters } from '../lora/active.ts'
 import { Linear } from '../nn/linear.ts'
 import { type CrossEntropySettings, checkClasses, crossEntropyOp } from '../ops/cross_entropy.ts'
-import { indexSelect } from '../ops/index_select.ts'
+import { indexSelectOp } from '../ops/index_select.ts'
 import { linearCrossEntropyOp } from '../ops/linear_cross_entropy.ts'
 import { reshape } from '../ops/reshape.ts'
 import { sliceOp } from '../ops/slice.ts'
@@ -47,14 +47,17 @@ export abstract class CausalLM extends Decoder {
     const flat = reshape(hidden, [hidden.size / C, C])
     const backend = hidden.backend
     const index = tensor(rows, [rows.length], { dtype: 'int32', backend })
-    const states = indexSelect(flat, 0, index)
+    const states = indexSelectOp([flat, index], { axis: 0 })
     const classes = tensor(targets, [targets.length], { dtype: 'int32', backend })
-    checkClasses('loss: labels', classes, this.sizes.vocabSize, IGNORE_INDEX)
     const head = this.head()
     if (head instanceof Linear && !head.bias) {
+      const { V } = dims('loss: head', head.weight, 'V C', { C })
+      checkClasses('loss: labels', classes, V, IGNORE_INDEX)
       return linearCrossEntropyOp([states, head.weight, classes, undefined], SETTINGS)
     }
     const logits = this.adapted(perRow(options, rows, labels), () => head.forward(states))
+    const { V } = dims('loss: logits', logits, 'rows V', { rows: rows.length })
+    checkClasses('loss: labels', classes, V, IGNORE_INDEX)
     return crossEntropyOp([logits, classes, undefined], SETTINGS)
   }
 

@@ -1,7 +1,7 @@
 // The loss of a language model looks at labels that lie as the tokens do, and at no others. How many tokens
 // a model takes, and which of them is padding.
 
-import { LowrankError, type Tensor, tensor } from 'lowrank'
+import { Linear, LowrankError, type Tensor, tensor } from 'lowrank'
 import { describe, expect, it } from 'vitest'
 import { resizeTokenEmbeddings } from '../../src/models/index.ts'
 import { tinyLlama } from '../support/models.ts'
@@ -16,6 +16,24 @@ describe('loss of a language model', () => {
     const run = (): unknown => model.loss(ids, labels)
     expect(run).toThrow(LowrankError)
     expect(run).toThrow('loss: labels')
+  })
+
+  const ids = (values: number[]): Tensor => tensor(values, [1, 3], { dtype: 'int32' })
+
+  it.each([true, false])('refuses labels beyond the head (with a bias: %s)', bias => {
+    const model = tinyLlama()
+    const { outFeatures, inFeatures } = model.lm_head
+    model.replaceMember('lm_head', new Linear(inFeatures, outFeatures, { bias }))
+    const loss = (label: number): Tensor => model.loss(ids([1, 2, 3]), ids([0, 1, label]))
+    expect(loss(outFeatures - 1).shape).toEqual([])
+    expect(() => loss(outFeatures)).toThrow(`classes from 0 to ${outFeatures - 1}`)
+    expect(() => loss(-1)).toThrow('loss: labels')
+  })
+
+  it('refuses a head of another width', () => {
+    const model = tinyLlama()
+    model.replaceMember('lm_head', new Linear(model.lm_head.inFeatures + 1, 4, { bias: false }))
+    expect(() => model.loss(ids([1, 2, 3]), ids([1, 2, 3]))).toThrow('loss: head: expected [V, C]')
   })
 })
 

@@ -188,7 +188,7 @@ export async function readAdapterFile(source: ByteSource): Promise<AdapterFile> 
  */
 export function mutatedBase(config: Json): string | undefined {
   const init = String(config.init_lora_weights)
-  return /^(pissa|olora|corda|loftq)/.test(init)
+  return /^(pissa|olora|corda|loftq|lora_ga)/i.test(init)
     ? `init_lora_weights is ${JSON.stringify(init)}: its start was taken from the base, so it does ` +
         'not fit the base as it is (save it with convertToLora first)'
     : undefined

@@ -118,7 +118,9 @@ describe('an adapter file', () => {
 })
 
 describe('a base that was changed', () => {
-  it.each(['pissa', 'pissa_niter_4', 'olora', 'corda', 'loftq'])('is that of %s', init => {
+  const MUTATED = ['pissa', 'pissa_niter_4', 'olora', 'OLoRA', 'corda', 'loftq', 'lora_ga']
+
+  it.each(MUTATED)('is that of %s', init => {
     expect(mutatedBase({ init_lora_weights: init })).toContain('convertToLora')
   })
 

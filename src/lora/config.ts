@@ -129,7 +129,8 @@ const CHECKS: Readonly<Record<keyof PlainLoraConfig, OptionCheck>> = {
   initLoraWeights: (value, _config, extensions) => {
     const names = extensions.flatMap(({ initialisations = [] }) => initialisations)
     const known = names.some(name => name === value || (name as RegExp).test?.(String(value)))
-    return unless(value === !!value || known, ['true, false', ...names].join(', '))
+    const shown = names.map(name => (typeof name === 'string' ? name : name.source.slice(1, -1)))
+    return unless(value === !!value || known, ['true, false', ...shown].join(', '))
   },
   taskType: (value, _config, extensions) =>
     unless(extensions.length > 0 || !hasHead(value), 'one whose head is not trained'),

@@ -4,6 +4,7 @@
 import { Random } from '../../core/rng.ts'
 import type { Extension } from '../extension.ts'
 import { contextOf, type InitContext, type Initial } from './index.ts'
+import { asksFor } from './oriented.ts'
 
 export function gaussian({ inFeatures, r, sizeB, draw }: InitContext): Initial {
   const { seed, stream } = draw('lora_A')
@@ -16,12 +17,15 @@ export function gaussian({ inFeatures, r, sizeB, draw }: InitContext): Initial {
   }
 }
 
+/** PEFT takes it in any case. */
+const NAME = /^gaussian$/i
+
 /** `initLoraWeights: 'gaussian'`. */
 export const gaussianStart: Extension = {
   name: 'gaussian',
-  initialisations: ['gaussian'],
+  initialisations: [NAME],
   initialise(config, layer) {
-    const meant = config.initLoraWeights === 'gaussian' && layer.base.kind !== 'embedding'
+    const meant = asksFor(config, NAME) && layer.base.kind !== 'embedding'
     return meant ? gaussian(contextOf(layer)) : undefined
   },
 }

@@ -26,14 +26,17 @@ export function olora(weight: OrientedWeight, r: number, scaling: number): Start
   return toRank({ A: factors.r, B: factors.q }, weight, k, r)
 }
 
+/** PEFT takes it in any case. */
+const NAME = /^olora$/i
+
 /** `initLoraWeights: 'olora'`. */
 export const oloraStart: Extension = {
   name: 'olora',
-  initialisations: ['olora'],
+  initialisations: [NAME],
   refusal: (config, { base, scaling }) =>
-    asksFor(config, 'olora')
+    asksFor(config, NAME)
       ? (kindRefusal('olora', base, ['linear', 'conv1d']) ?? scalingRefusal(scaling))
       : undefined,
   takenFromBase: (config, { base, r, scaling }) =>
-    asksFor(config, 'olora') ? asDraws(olora(orientedWeight(base), r, scaling)) : undefined,
+    asksFor(config, NAME) ? asDraws(olora(orientedWeight(base), r, scaling)) : undefined,
 }

@@ -249,10 +249,22 @@ describe('a start that cannot be', () => {
     await expect(convertToLora(layer, memoryDirectory())).rejects.toThrow('is plain LoRA already')
   })
 
+  it.each([
+    ['OLoRA', 'olora'],
+    ['Gaussian', 'gaussian'],
+  ])('is none for %s, which PEFT reads as %s', (written, meant) => {
+    const start = (initLoraWeights: string) => {
+      manualSeed(4)
+      return attach(new Linear(6, 5), { r: 2, initLoraWeights }).states()[0].A.dataSync()
+    }
+    expect(start(written)).toEqual(start(meant))
+    expect(() => start('PiSSA')).toThrow('expected true, false, ')
+  })
+
   it('names every initialisation where one is misspelt', () => {
     const names = EXTENSIONS.flatMap(({ initialisations }) => initialisations ?? [])
     const misspelt = () => attach(new Linear(6, 6), { initLoraWeights: 'pisa' })
-    for (const name of [...names, 'gaussian'].filter(name => typeof name === 'string')) {
+    for (const name of [...names, 'gaussian', 'olora'].filter(name => typeof name === 'string')) {
       expect(misspelt).toThrow(name)
     }
   })

@@ -224,6 +224,11 @@ export function saveVersion(model: Module, path: string, name: string, version: 
   return replaceAt(model, place, saved)
 }
 
+/** Whether a module holds rows of tokens. */
+function withTokens(module: Module): module is Module & { original_module: Module } {
+  return 'tokens' in module && 'original_module' in module
+}
+
 /** Gives an adapter its own version of one parameter of the layer at `path`, adapted or not. */
 export function giveOwn(
   model: Module,
@@ -240,7 +245,17 @@ export function giveOwn(
     return
   }
   const [, module] = placeOf(model, path)
-  const before = module instanceof SavedModule ? module.versions.get(name) : undefined
+  const inside = withTokens(module) ? module.original_module : module
+  const before = inside instanceof SavedModule ? inside.versions.get(name) : undefined
   const parameters = new Map([...(before?.parameters ?? []), [parameter, value]])
-  saveVersion(model, path, name, { parameters, trained: value.requiresGrad })
+  const version = { parameters, trained: value.requiresGrad }
+  if (!withTokens(module)) {
+    saveVersion(model, path, name, version)
+    return
+  }
+  // Rows of tokens replace those of the version, so that they stand around it.
+  const saved =
+    inside instanceof SavedModule ? inside : new SavedModule(inside, plainAt(model, path))
+  saved.versions.set(name, version)
+  module.original_module = saved
 }

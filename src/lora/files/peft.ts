@@ -20,7 +20,7 @@ import { type Attached, applyPlan, type StateWeights } from '../attach.ts'
 import { isPlainConfig, type ResolvedConfig } from '../config.ts'
 import type { Extension } from '../extension.ts'
 import { checkAdapters } from '../module.ts'
-import { baseOf, type Plan, type PlannedLayer, plan } from '../plan.ts'
+import { baseOf, type Described, type Plan, type PlannedLayer, plan } from '../plan.ts'
 import { ALONE, factorNames } from '../state.ts'
 import { whereReadable } from '../where_readable.ts'
 import { decodePeftConfig, encodePeftConfig, readPeftOptions } from './peft_config.ts'
@@ -32,6 +32,7 @@ import {
   keyOf,
   PREFIX,
   readFloats,
+  sharesWeight,
   storedKeyIn,
   tensorProblems,
 } from './peft_tensors.ts'
@@ -179,16 +180,21 @@ async function applyCarried(
   stored: ReadonlyMap<string, Float64Array>,
 ): Promise<void> {
   const made = new Map<Parameter, Parameter>()
-  for (const { path, key, parameter } of carriedWeights(model, config)) {
+  const { inputLayer, outputLayer } = model as Module & Described
+  const isTied = outputLayer !== undefined && sharesWeight(model, outputLayer, inputLayer)
+  const carried = carriedWeights(model, config)
+  for (const { path, name, key, parameter } of carried) {
     const data = stored.get(key)
     if (!data || (await isSame(data, parameter))) {
       continue
     }
-    const name = key.endsWith('.bias') ? 'bias' : 'weight'
     const own = await sharedOr(made.get(parameter), data, parameter)
     made.set(parameter, own)
     const { giveOwn } = await import('../saved_module.ts')
     giveOwn(model, path, adapterName, name, own)
+    if (isTied && path === inputLayer && !carried.some(({ path }) => path === outputLayer)) {
+      giveOwn(model, outputLayer, adapterName, name, own)
+    }
   }
 }
 

@@ -22,6 +22,9 @@ export function keyOf(path: string, name: string): string {
   return PREFIX + fileKey(path, name)
 }
 
+/** The name of trained tokens. */
+const TOKENS = 'token_adapter.trainable_tokens_delta'
+
 /** The layers whose names PEFT looks for, whatever the model calls its own. */
 const EMBEDDINGS = ['embed_tokens', 'lm_head']
 
@@ -50,6 +53,8 @@ function isResized({ originalVocabSize, sizes }: Resizable): boolean {
 /** A weight of the base that the file carries. */
 export interface CarriedWeight {
   readonly path: string
+  /** The name of the parameter in the plain layer. */
+  readonly name: 'weight' | 'bias'
   readonly key: string
   readonly parameter: Parameter
 }
@@ -63,9 +68,44 @@ function plainModuleAt(model: Module, path: string): Module | undefined {
   return found
 }
 
+/** Whether trained tokens of an adapter have rows of the layer at `path`. */
+function hasTokens(
+  { trainableTokenIndices: tokens }: LoraConfig,
+  path: string,
+  model: Described,
+): boolean {
+  const named = Array.isArray(tokens) ? [model.inputLayer ?? ''] : Object.keys(tokens ?? {})
+  return named.some(name => path.endsWith(name))
+}
+
+/** What PEFT has between the path of a layer that is not adapted and the names of its parameters. */
+function placeInFile(model: Module & Described, path: string, config: LoraConfig): string {
+  const { inputLayer, outputLayer } = model
+  const isTied = path === outputLayer && sharesWeight(model, path, inputLayer)
+  const own = hasTokens(config, path, model)
+  return own || (isTied && hasTokens(config, inputLayer ?? '', model))
+    ? 'token_adapter.base_layer.'
+    : ''
+}
+
+/** Whether two layers have the same weight. */
+export function sharesWeight(model: Module, path: string, other: string | undefined): boolean {
+  const of = (path: string | undefined): unknown => {
+    const found = path === undefined ? undefined : plainModuleAt(model, path)
+    const module = found instanceof LoraModule ? found.base : found
+    return module && 'weight' in module ? module.weight : undefined
+  }
+  return of(path) !== undefined && of(path) === of(other)
+}
+
+/** Whether an adapter has a layer whole, so that its file has no other weight of it. */
+function isSaved({ modulesToSave }: LoraConfig, path: string): boolean {
+  return modulesToSave?.some(name => path.endsWith(name)) ?? false
+}
+
 /** The weights of embedding and output layer, where PEFT saves them with the adapter. */
 export function carriedWeights(model: Module, config: LoraConfig): CarriedWeight[] {
-  const described: Resizable = model as Module & Resizable
+  const described = model as Module & Resizable
   const layers = [described.inputLayer, described.outputLayer].filter(path => path !== undefined)
   const targeted =
     config.trainableTokenIndices === undefined && targetsEmbedding(model, config.targetModules)
@@ -75,13 +115,13 @@ export function carriedWeights(model: Module, config: LoraConfig): CarriedWeight
   return layers.flatMap((path): CarriedWeight[] => {
     const module = plainModuleAt(model, path)
     const wrapped = module instanceof LoraModule
-    if (!module || (targeted && !wrapped)) {
+    if (!module || (targeted && !wrapped) || isSaved(config, path)) {
       return []
     }
     const plain: Module = wrapped ? module.base : module
-    const prefix = wrapped ? 'base_layer.' : ''
+    const prefix = wrapped ? 'base_layer.' : placeInFile(described, path, config)
     return [...plain.namedParameters()].map(([name, parameter]) => {
-      return { path, key: keyOf(path, prefix + name), parameter }
+      return { path, name: name as 'weight', key: keyOf(path, prefix + name), parameter }
     })
   })
 }
@@ -89,20 +129,47 @@ export function carriedWeights(model: Module, config: LoraConfig): CarriedWeight
 /** The parameters of an adapter by their keys in PEFT's file, with weights that it carries. */
 export function adapterTensors(model: Module, name: string): Map<string, Parameter> {
   const tensors = new Map<string, Parameter>()
-  for (const { path, holder } of holdersIn(model)) {
-    for (const [suffix, parameter] of holder.names().includes(name) ? holder.entries(name) : []) {
-      tensors.set(keyOf(path, suffix), parameter)
+  const carried = new Map<string, Parameter>()
+  for (const { path, holder } of holdersIn(model).filter(({ holder }) =>
+    holder.names().includes(name),
+  )) {
+    const isCarried =
+      !(holder instanceof LoraModule) && holder.parametersOf(name).trained.length === 0
+    for (const [suffix, parameter] of holder.entries(name)) {
+      const found = isCarried ? carried : tensors
+      found.set(keyOf(path, suffix), parameter)
     }
   }
-  for (const { key, parameter } of carriedWeights(model, adapterConfigs(model).get(name) ?? {})) {
-    tensors.set(key, tensors.get(key) ?? parameter)
+  const config = adapterConfigs(model).get(name) ?? {}
+  for (const { path, name: part, key, parameter } of carriedWeights(model, config)) {
+    tensors.set(key, tensors.get(key) ?? carried.get(keyOf(path, part)) ?? parameter)
+  }
+  const again = tokensAgain(model, config)
+  const rows = again && tensors.get(again.key)
+  if (rows) {
+    tensors.set(again.repeated, rows)
   }
   return tensors
 }
 
+/** Where PEFT repeats trained tokens of a resized model: at an output layer that shares their weight. */
+function tokensAgain(
+  model: Module,
+  config: LoraConfig,
+): { readonly key: string; readonly repeated: string } | undefined {
+  const described = model as Module & Resizable
+  const { inputLayer, outputLayer } = described
+  if (inputLayer === undefined || outputLayer === undefined || !isResized(described)) {
+    return undefined
+  }
+  return hasTokens(config, inputLayer, described) && sharesWeight(model, outputLayer, inputLayer)
+    ? { key: keyOf(inputLayer, TOKENS), repeated: keyOf(outputLayer, TOKENS) }
+    : undefined
+}
+
 /** The shapes of the weights that a file may carry, once the plan is carried out. */
-export function carriedShapes(model: Module, { layers }: Plan): Map<string, Shape> {
-  const described: Resizable = model as Module & Resizable
+export function carriedShapes(model: Module, { layers, parts, config }: Plan): Map<string, Shape> {
+  const described = model as Module & Resizable
   const shapes = new Map<string, Shape>()
   for (const path of [described.inputLayer, described.outputLayer]) {
     const module = path === undefined ? undefined : plainModuleAt(model, path)
@@ -113,11 +180,34 @@ export function carriedShapes(model: Module, { layers }: Plan): Map<string, Shap
     if (adapted || isResized(described)) {
       const plain = module instanceof LoraModule ? module.base : module
       for (const [name, { shape }] of plain.namedParameters()) {
-        shapes.set(keyOf(path, adapted ? `base_layer.${name}` : name), shape)
+        for (const place of placesInFile(described, path, { config, adapted })) {
+          shapes.set(keyOf(path, place + name), shape)
+        }
       }
     }
   }
+  const again = tokensAgain(model, config)
+  const rows = again && parts.map(part => part.shapes.get(again.key.slice(PREFIX.length)))
+  const shape = rows?.find(shape => shape !== undefined)
+  if (again && shape) {
+    shapes.set(again.repeated, shape)
+  }
   return shapes
+}
+
+/** Under which names below its path a file may have a layer's weights, beside those that are trained. */
+function placesInFile(
+  model: Module & Described,
+  path: string,
+  { config, adapted }: { readonly config: LoraConfig; readonly adapted: boolean },
+): string[] {
+  if (adapted) {
+    return ['base_layer.']
+  }
+  // A layer that is saved whole is there three times: PEFT leaves the wrapper's names to it.
+  return isSaved(config, path)
+    ? ['modules_to_save.', 'original_module.']
+    : [placeInFile(model, path, config)]
 }
 
 /** The shapes that a plan expects in a file, by key. */

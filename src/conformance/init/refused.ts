@@ -58,12 +58,14 @@ export async function runRefused({ json }: Case): Promise<Answer> {
   return { tensors: {}, json: { rows } }
 }
 
-/** What starts from zeros because its name says so. */
-const FROM_ZERO = /^(gaussian|mica)$/i
+/** What starts from zeros because its name says so; PEFT trains both factors of any other "MiCA". */
+function meansZero(init: string): boolean {
+  return init === 'mica' || init.toLowerCase() === 'gaussian'
+}
 
 /** PEFT starts these as by default; only where that is what the name means is it taken here, too. */
 function startsAsDefault({ init, all_zero: zero }: CaseJson): boolean {
-  return typeof init === 'string' && zero?.length > 0 && !FROM_ZERO.test(init)
+  return typeof init === 'string' && zero?.length > 0 && !meansZero(init)
 }
 
 function exceedsSizes(row: CaseJson): boolean {

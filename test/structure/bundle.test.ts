@@ -113,7 +113,7 @@ describe('gzipped sizes', () => {
     },
     {
       name: 'a Llama fine-tune, kernels included',
-      limit: 66,
+      limit: 62.5,
       program: `
         import { attach } from 'lowrank'
         import { loadModel } from 'lowrank/models/auto'
@@ -124,7 +124,7 @@ describe('gzipped sizes', () => {
     },
     {
       name: 'a Llama fine-tune that also reads adapters and generates',
-      limit: 78,
+      limit: 77,
       program: `
         import { attach } from 'lowrank'
         import { loadModel } from 'lowrank/models/auto'

@@ -20,8 +20,8 @@ export interface JsonProblem {
   readonly reason: string
 }
 
-/** Deeper nesting is refused: a file of brackets must not exhaust the stack. */
-const MAX_DEPTH = 128
+/** Deeper nesting is refused, as by serde: a file of brackets must not exhaust the stack. */
+const MAX_DEPTH = 127
 
 const LITERAL = /true|false|null/y
 const NUMBER = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y
@@ -82,10 +82,11 @@ class JsonParser {
   }
 
   #value(depth: number): JsonNode {
-    if (depth > MAX_DEPTH) {
+    const first = this.#text[this.#at]
+    if (depth === MAX_DEPTH && (first === '{' || first === '[')) {
       throw new JsonMistake(this.#at, `nested deeper than ${MAX_DEPTH} levels`)
     }
-    switch (this.#text[this.#at]) {
+    switch (first) {
       case '{':
         return this.#object(depth)
       case '[':
@@ -102,7 +103,11 @@ class JsonParser {
     if (word !== '') {
       return { kind: 'literal', value: JSON.parse(word) }
     }
+    const start = this.#at
     const text = this.#match(NUMBER)
+    if (!Number.isFinite(Number(text))) {
+      throw new JsonMistake(start, 'expected a number that float64 can hold')
+    }
     return text === '' ? this.#fail('a value') : { kind: 'number', text }
   }
 

@@ -73,11 +73,12 @@ describe('parseJsonTree', () => {
     )
   })
 
-  it('refuses what JSON.parse refuses', () => {
+  it('refuses what JSON.parse refuses, and little more', () => {
     const halfPair = /\\u[dD][89a-fA-F]/
+    const huge = /[eE]\+?0*[1-9]\d{2}/
     fc.assert(
       fc.property(damaged, text => {
-        fc.pre(!halfPair.test(text))
+        fc.pre(!halfPair.test(text) && !huge.test(text))
         expect('node' in parseJsonTree(text)).toBe(accepts(text))
       }),
       { numRuns: 2000 },
@@ -120,11 +121,20 @@ describe('parseJsonTree', () => {
     expect(parseJsonTree('"\\ud834\\udd1e"')).toEqual({ node: { kind: 'string', value: '𝄞' } })
   })
 
+  it('refuses numbers beyond float64, wherever they stand', () => {
+    for (const text of ['1e999', '-1e999', '9'.repeat(400)]) {
+      expect(reasonOf(`{"a": ${text}}`)).toBe('6: expected a number that float64 can hold')
+    }
+    expect(reasonOf('[1e-999, 1e308]')).toBe('none')
+  })
+
   it('refuses deep nesting without exhausting the stack', () => {
     const deep = (depth: number): string => '['.repeat(depth) + ']'.repeat(depth)
-    expect(reasonOf(deep(128))).toBe('none')
-    expect(reasonOf(deep(1_000_000))).toBe('129: nested deeper than 128 levels')
-    expect(reasonOf('{"a":'.repeat(100_000))).toContain('nested deeper than 128 levels')
+    expect(reasonOf(deep(127))).toBe('none')
+    expect(reasonOf(`${'['.repeat(127)}1${']'.repeat(127)}`)).toBe('none')
+    expect(reasonOf(deep(128))).toBe('127: nested deeper than 127 levels')
+    expect(reasonOf(deep(1_000_000))).toBe('127: nested deeper than 127 levels')
+    expect(reasonOf('{"a":'.repeat(100_000))).toContain('nested deeper than 127 levels')
   })
 })
 
@@ -173,6 +183,6 @@ describe('placeIn and tryParseJson', () => {
 
   it('explain even what exhausts JSON.parse', () => {
     const result = tryParseJson('['.repeat(10_000_000))
-    expect(result).toEqual({ problem: { position: 129, reason: 'nested deeper than 128 levels' } })
+    expect(result).toEqual({ problem: { position: 127, reason: 'nested deeper than 127 levels' } })
   })
 })

@@ -110,10 +110,13 @@ export function encodePeftConfig(config: ResolvedConfig, options: PeftConfigOpti
   return text.replace(/("lora_dropout": 0)(?=[,\n])/, '$1.0')
 }
 
+/** Keys whose presence makes another kind of layer, even where they say nothing more. */
+const VARIANTS: readonly string[] = ['arrow_config', 'kasa_config']
+
 function isNeutral(key: string, value: unknown): boolean {
   const neutral = NEUTRAL[key]
   const empty = value === null || value === false || value === undefined
-  const noEntries = typeof value === 'object' && value !== null && Object.keys(value).length === 0
+  const noEntries = typeof value === 'object' && !hasEntries(value) && !VARIANTS.includes(key)
   return empty || noEntries || value === neutral
 }
 
@@ -121,6 +124,15 @@ function keyProblems(json: Json): string[] {
   return Object.keys(NEUTRAL)
     .filter(key => !OPTIONS.includes(key) && !isNeutral(key, json[key]))
     .map(key => `${key} is ${JSON.stringify(json[key])}, which this library cannot apply`)
+}
+
+/** Whether a value is a list or a text of nothing. */
+function isEmpty(value: unknown): boolean {
+  return (value as { readonly length?: number } | null | undefined)?.length === 0
+}
+
+function hasEntries(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && Object.keys(value).length > 0
 }
 
 /** Values for which PEFT's readers have no default, or none that they mean. */
@@ -136,11 +148,13 @@ function requiredProblems(json: Json): string[] {
   for (const key of ['r', 'lora_alpha', 'lora_dropout']) {
     expect(key, !(key in json) || typeof json[key] === 'number', 'a number')
   }
-  for (const key of ['bias', 'rank_pattern', 'alpha_pattern']) {
+  for (const key of ['rank_pattern', 'alpha_pattern']) {
     expect(key, json[key] !== null, 'a value')
   }
-  const targets = json.target_modules as { length?: number } | null | undefined
-  expect('target_modules', targets?.length !== 0, 'names, a pattern, or null')
+  expect('bias', !('bias' in json) || typeof json.bias === 'string', '"none", "all" or "lora_only"')
+  const hasTargets = !isEmpty(json.target_modules) || hasEntries(json.target_parameters)
+  expect('target_modules', hasTargets, 'names, a pattern, or null')
+  expect('trainable_token_indices', !isEmpty(json.trainable_token_indices), 'tokens, or null')
   return problems
 }
 

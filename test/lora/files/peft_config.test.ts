@@ -19,7 +19,7 @@ describe('adapter_config.json', () => {
 
   it.each([
     { use_bdlora: false },
-    { kasa_config: {} },
+    { corda_config: {} },
     { loftq_config: null },
     { loftq_config: {} },
     { use_qalora: null },
@@ -42,6 +42,10 @@ describe('adapter_config.json', () => {
     [{ use_dora: true }, { useDora: true }],
     [{ use_rslora: false }, { useRslora: false }],
     [{ bias: 'all' }, { bias: 'all' }],
+    [
+      { target_modules: [], target_parameters: ['q_proj.weight'] },
+      { targetModules: [], targetParameters: ['q_proj.weight'] },
+    ],
     [{ trainable_token_indices: [0] }, { trainableTokenIndices: [0] }],
     [
       { task_type: 'CAUSAL_LM', lora_dropout: 0.5 },
@@ -58,7 +62,14 @@ describe('adapter_config.json', () => {
     [{ layer_replication: [[0, 4]] }, 'layer_replication is [[0,4]]'],
     [{ corda_config: 'none' }, 'corda_config is "none"'],
     [{ task_type: 'SINGING' }, 'task_type: expected a task of PEFT, got "SINGING"'],
-    [{ bias: null }, 'bias: expected a value, got null'],
+    [{ kasa_config: {} }, 'kasa_config is {}'],
+    [{ arrow_config: {} }, 'arrow_config is {}'],
+    [{ bias: null }, 'bias: expected "none", "all" or "lora_only", got null'],
+    [{ bias: false }, 'bias: expected "none", "all" or "lora_only", got false'],
+    [{ bias: [] }, 'bias: expected "none", "all" or "lora_only", got []'],
+    [{ trainable_token_indices: [] }, 'trainable_token_indices: expected tokens, or null, got []'],
+    [{ target_modules: [] }, 'target_modules: expected names, a pattern, or null, got []'],
+    [{ target_modules: [], target_parameters: [] }, 'target_modules: expected names'],
     [{ rank_pattern: null }, 'rank_pattern: expected a value'],
     [{ alpha_pattern: null }, 'alpha_pattern: expected a value'],
     [{ target_modules: '' }, 'target_modules: expected names, a pattern, or null'],

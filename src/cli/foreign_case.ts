@@ -41,7 +41,7 @@ async function copyFiles(example: Case, at: string): Promise<void> {
 /** Writes what a program is asked into the directory `at`. */
 export async function writeQuestion(example: Case, kind: CaseKind, at: string): Promise<void> {
   const { name, json, tensors } = example
-  const outputs = [...(kind.outputs?.(example) ?? outputsOf(example))]
+  const outputs = [...((await kind.outputs?.(example)) ?? outputsOf(example))]
   const given = kind.inputs?.(example) ?? [...tensors.keys()].filter(key => !outputs.includes(key))
   const own = kind.question ? ((await kind.question(json, example)) as object) : json
   const [family, kindName] = example.kind.split('/')

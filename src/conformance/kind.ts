@@ -23,7 +23,7 @@ export interface CaseKind {
   /** The comparison; every stored output with the case's tolerance if absent. */
   compare?(example: Case, answer: Answer, precision: 32 | 64): Check[] | Promise<Check[]>
   /** The tensors that are answers; those that the JSON lists if absent. */
-  outputs?(example: Case): readonly string[]
+  outputs?(example: Case): readonly string[] | Promise<readonly string[]>
   /** Which stored tensors other programs are given; those that are no outputs if absent. */
   inputs?(example: Case): readonly string[]
   /** The case's JSON without the answers in it, for other programs; whole if absent. */

@@ -53,12 +53,12 @@ interface Change {
 }
 
 /** Outputs of floats whose every element is compared. */
-function changesOf(home: Home, example: Case): Change[] {
+async function changesOf(home: Home, example: Case): Promise<Change[]> {
   const kind = KINDS[example.kind]
   if (!kind) {
     return []
   }
-  const outputs = kind.outputs?.(example) ?? outputsOf(example)
+  const outputs = (await kind.outputs?.(example)) ?? outputsOf(example)
   const usable = outputs.filter(name => {
     const stored = example.tensors.get(name)
     const floats = stored && /^F(64|32)$/.test(stored.dtype) && stored.data.length > 0
@@ -73,7 +73,7 @@ async function allChanges(): Promise<Change[]> {
   for (const home of [homeAt(golden), homeAt(own)]) {
     for (const place of casePlaces(home.names)) {
       for (const example of await readPlace(home.root, place)) {
-        changes.push(...changesOf(home, example))
+        changes.push(...(await changesOf(home, example)))
       }
     }
   }

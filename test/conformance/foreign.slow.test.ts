@@ -133,6 +133,14 @@ describe('a program', () => {
     expect(lines.at(-1)).toBe('0 passed, 13 failed')
   })
 
+  it('that gives the stored answers passes every case', async () => {
+    const oracle = `"${process.execPath}" "${at('test/cli/foreign/oracle.mjs')}" "${at('conformance')}"`
+    const { lines, code } = await verify('conformance', oracle)
+    expect(lines.filter(line => line.startsWith('FAIL'))).toEqual([])
+    expect(lines.at(-1)).toMatch(/^\d+ passed, 0 failed$/)
+    expect(code).toBe(0)
+  })
+
   it('gets the inputs, and not the answers', async () => {
     const look = program(
       'look',

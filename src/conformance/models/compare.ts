@@ -15,7 +15,23 @@ import { type Answer, stored } from '../kind.ts'
 import { compareNumber } from '../numbers.ts'
 
 /** What of data.safetensors is an output. */
-export const OUTPUT: RegExp = /^(logits|embeddings|scores)_|^grad\./
+const OUTPUT = /^(logits|embeddings|scores)_|^grad\./
+
+/** The adapter after training, and the weights that the first one merges to. */
+const WEIGHTS: Readonly<Record<string, string>> = {
+  'trained.': 'trained/adapter_model.safetensors',
+  'merged.': 'merged/model.safetensors',
+}
+
+/** The names of all that is asked for. */
+export async function outputs({ files, tensors }: Case): Promise<string[]> {
+  const names = [...tensors.keys()].filter(name => OUTPUT.test(name))
+  for (const [prefix, file] of Object.entries(WEIGHTS)) {
+    const weights = await readTensors(files, file)
+    names.push(...[...weights.keys()].map(name => prefix + name))
+  }
+  return names
+}
 
 function isSequence({ tensors }: Case, want: CaseTensor): boolean {
   const mask = tensors.get('attention_mask')
@@ -75,8 +91,8 @@ export async function compare(example: Case, answer: Answer): Promise<Check[]> {
     const limit = name.startsWith('grad.') ? tolerance.grads : tolerance[name]
     return compareLogits(example, name, answer.tensors[name], limit)
   })
-  const trained = await readTensors(example.files, 'trained/adapter_model.safetensors')
-  const merged = await readTensors(example.files, 'merged/model.safetensors')
+  const trained = await readTensors(example.files, WEIGHTS['trained.'])
+  const merged = await readTensors(example.files, WEIGHTS['merged.'])
   const mergedLimit = tolerance.logits_merged ?? tolerance.embeddings_merged
   return [
     ...checks,

@@ -1,14 +1,14 @@
 // The kinds of the family models.
 
 import type { CaseKind } from '../kind.ts'
-import { compare, OUTPUT } from './compare.ts'
+import { compare, outputs } from './compare.ts'
 import { run } from './model.ts'
 
 export const modelKinds: Readonly<Record<string, CaseKind>> = {
   'models/model': {
     run,
     compare,
-    outputs: ({ tensors }) => [...tensors.keys()].filter(name => OUTPUT.test(name)),
+    outputs,
     question: ({ loss: _, losses: __, ...json }) => json,
   },
 }

@@ -8,13 +8,9 @@ import { productError, sumError } from './pair.ts'
 const HALF_PI = 1.5707963267948966
 const HALF_PI_ERROR = 6.123233995736766e-17
 
-/** 2/π, in units of 2⁻¹¹⁷⁶. */
-const TWO_OVER_PI =
-  '0xa2f9836e4e441529fc2757d1f534ddc0db6295993c439041fe5163abdebbc561b7246e3a424dd2e006492eea09d192' +
-  '1cfe1deb1cb129a73ee88235f52ebb4484e99c7026b45f7e413991d639835339f49c845f8bbdf9283b1ff897ffde0598' +
-  '0fef2f118b5a0a6d1f6d367ecf27cb09b74f463f669e5fea2d7527bac7ebe5f17b3d0739f78a5292ea6bfb5fb11f8d5d' +
-  '08560330'
-const TWO_OVER_PI_BITS = 1176
+const TWO_OVER_PI_BITS = 1176n
+
+let twoOverPi: bigint | undefined
 
 const FRACTION_BITS = 168n
 const FRACTION = 3.7414441915671115e50
@@ -71,12 +67,31 @@ function mediumSine(x: number, shift: number): number {
   return fromQuadrant(n + shift, r, tail)
 }
 
+/** arctan(1 / n), by its series, for a `unit` that stands for 1. */
+function arctanOfInverse(n: bigint, unit: bigint): bigint {
+  let sum = 0n
+  let power = unit / n
+  for (let k = 1n; power !== 0n; k += 2n) {
+    sum += power / k
+    power /= -n * n
+  }
+  return sum
+}
+
+/** 2/π in units of 2⁻¹¹⁷⁶, by Machin's π/4 = 4 arctan(1/5) − arctan(1/239) to 64 bits more. */
+function makeTwoOverPi(): bigint {
+  const unit = 1n << (TWO_OVER_PI_BITS + 64n)
+  const quarterPi = 4n * arctanOfInverse(5n, unit) - arctanOfInverse(239n, unit)
+  return (unit << TWO_OVER_PI_BITS) / (2n * quarterPi)
+}
+
 /** sin(x + shift π/2) for finite x >= 2²⁰. */
 function largeSine(x: number, shift: number): number {
   const e = exponent(x) - 53
   // x is a whole number of 2^e, so its quarter turns are one of 2^(e - TWO_OVER_PI_BITS).
-  const turns = BigInt(scale(x, -e)) * BigInt(TWO_OVER_PI)
-  const unit = BigInt(TWO_OVER_PI_BITS - e)
+  twoOverPi ??= makeTwoOverPi()
+  const turns = BigInt(scale(x, -e)) * twoOverPi
+  const unit = TWO_OVER_PI_BITS - BigInt(e)
   const n = (turns + (1n << (unit - 1n))) >> unit
   // No double is nearer to a multiple of π/2 than 2⁻⁶², so that these bits hold f to twice its digits.
   const fraction = (turns - (n << unit)) >> (unit - FRACTION_BITS)

@@ -90,9 +90,6 @@ function yarnScale(factor: number, weight: number): number {
 }
 
 function yarnAttention(fields: Fields, factor: number): number {
-  if (fields.has('attention_factor')) {
-    return fields.number('attention_factor')
-  }
   if (fields.has('mscale') && fields.has('mscale_all_dim')) {
     const all = yarnScale(factor, fields.number('mscale_all_dim'))
     return yarnScale(factor, fields.number('mscale')) / all
@@ -101,11 +98,25 @@ function yarnAttention(fields: Fields, factor: number): number {
 }
 
 /** √(1 + ln(stretch) / ln(original length)): LongRoPE (arXiv 2402.13753) as Phi-3 uses it. */
-function longAttention(fields: Fields, stretch: number, original: number): number {
+function longAttention(stretch: number, original: number): number {
+  return stretch <= 1 ? 1 : Math.sqrt(1 + log(stretch) / log(original))
+}
+
+/** What cos and sin are multiplied by: as the file says, or as the type derives it. */
+function attentionFactor(
+  type: RopeType,
+  fields: Fields,
+  { factor, originalMaxPositions }: Pick<RopeConfig, 'factor' | 'originalMaxPositions'>,
+): number {
+  if (type !== 'yarn' && type !== 'longrope') {
+    return 1
+  }
   if (fields.has('attention_factor')) {
     return fields.number('attention_factor')
   }
-  return stretch <= 1 ? 1 : Math.sqrt(1 + log(stretch) / log(original))
+  return type === 'yarn'
+    ? yarnAttention(fields, factor)
+    : longAttention(factor, originalMaxPositions)
 }
 
 function rotatedDim(fields: Fields, json: Json, headDim: number): number {
@@ -156,11 +167,7 @@ export function readRopeConfig(where: string, json: Json, headDim: number): Rope
     truncate: objectOf(json.rope_parameters ?? json.rope_scaling).truncate !== false,
     shortFactors: isLong ? fields.numbers('short_factor', dim / 2) : [],
     longFactors: isLong ? fields.numbers('long_factor', dim / 2) : [],
-    attentionFactor: isLong
-      ? longAttention(fields, factor, original)
-      : type === 'yarn'
-        ? yarnAttention(fields, factor)
-        : 1,
+    attentionFactor: attentionFactor(type, fields, { factor, originalMaxPositions: original }),
   }
   throwAll('config', where, fields.problems)
   return config

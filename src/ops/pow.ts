@@ -47,8 +47,9 @@ export const powOp: BinaryOp<PowKernels> = /* @__PURE__ */ defineBinary<PowKerne
 })
 
 /**
- * a^b, element by element, broadcast by NumPy's rule; NaN where a < 0 and b is no whole number. A number
- * may stand for either. Throws a `shape` error where they do not broadcast.
+ * a^b, element by element, broadcast by NumPy's rule; NaN where −∞ < a < 0 and b is finite and no whole
+ * number, and at infinities as C's `pow`, so that −∞ to 0.5 is ∞. A number may stand for either. Throws a
+ * `shape` error where they do not broadcast.
  *
  * @example
  * ```ts

@@ -59,7 +59,8 @@ def lora(t, s, d=1):
     """The outputs of one layer under one adapter of scale s and mask d, and the gradients of sum(y * dy)."""
     x, dy, W, A, B = (t[k] for k in ("x", "dy", "base.weight", "lora_A", "lora_B"))
     base = x @ W.T + t.get("base.bias", 0)
-    X, DY = (d * x).reshape(-1, W.shape[1]), dy.reshape(-1, W.shape[0])
+    rows = int(np.prod(x.shape[:-1]))
+    X, DY = (d * x).reshape(rows, W.shape[1]), dy.reshape(rows, W.shape[0])
     return {"y_base": base, "y": base + s * ((d * x) @ A.T) @ B.T,
             "d_x": dy @ W + d * (s * (dy @ B) @ A), "d_base.bias": DY.sum(0),
             "d_lora_A": s * (DY @ B).T @ X, "d_lora_B": s * DY.T @ (X @ A.T),

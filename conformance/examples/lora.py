@@ -68,11 +68,17 @@ def lora(t, s, d=1):
 
 
 def drawn(case, t):
-    """The generator's own cases: words and uniform draws of 53 bits, or dropout and its gradient."""
-    if case["kind"] == "stream":
-        w = words(case["seed"], case["stream"], 2 * case["count"])
-        uniform = ((w[::2] >> 5) * 2.0**26 + (w[1::2] >> 6)) / 2.0**53
-        return {"words": w[:case["count"]], "uniform": uniform}
+    """The generator's own cases: words, uniform draws of 53 bits, normals, an order, or dropout and its gradient."""
+    if case["kind"] != "dropout":
+        count = case["count"]
+        w = words(case["seed"], case["stream"], 2 * count + 2)
+        u = ((w[::2] >> 5) * 2.0**26 + (w[1::2] >> 6)) / 2.0**53
+        pairs = np.sqrt(-2 * np.log(1 - u[:-1:2])) * np.exp(2j * np.pi * u[1::2])
+        order = list(range(count))
+        for i in range(count - 1, 0, -1):
+            j = int(u[count - 1 - i] * (i + 1))
+            order[i], order[j] = order[j], order[i]
+        return {"words": w[:count], "uniform": u[:count], "normal": pairs.view(float)[:count], "order": order}
     d = mask(t["x"].shape, case["p"], case["seed"], case["stream"])
     return {"y": d * t["x"], "grad_x": d * t["d_y"]}
 
@@ -82,7 +88,7 @@ def main(layer=lora):
     case = json.loads((folder / "case.json").read_text())
     inputs = folder / "inputs.safetensors"
     adapters = list(case.get("adapters", {}).values())
-    if case.get("family") == "random" and case["kind"] in ("stream", "dropout"):
+    if case.get("family") == "random":
         outputs = drawn(case, read(inputs))
     elif case.get("family") == "layers" and case["kind"] == "linear" and len(adapters) == 1 and "dtype" not in case:
         own = adapters[0]

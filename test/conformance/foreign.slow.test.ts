@@ -68,7 +68,8 @@ describe.skipIf(!hasNumPy())('the NumPy example', () => {
     const passed = lines.filter(line => line.startsWith('ok ')).join(' ')
     expect(passed).toContain('layers/dropout_linear')
     expect(passed).toContain('random/dropout_half')
-    expect(lines.at(-1)).toBe('8 passed, 0 failed')
+    expect(passed).toContain('random/shuffle')
+    expect(lines.at(-1)).toBe('10 passed, 0 failed')
     expect(code).toBe(0)
   })
 
@@ -150,6 +151,8 @@ describe('a program', () => {
     )
     const { lines } = await verify('test/golden/optim', look)
     expect(lines.filter(line => line.includes('status 1'))).toEqual([])
-    expect(lines.filter(line => line.includes('expected this output')).length).toBe(25)
+    const asked = lines.filter(line => line.includes('expected this output')).length
+    expect(asked).toBeGreaterThanOrEqual(25)
+    expect(lines.at(-1)).toBe(`0 passed, ${asked} failed`)
   })
 })

@@ -55,47 +55,69 @@ function collected(child: ChildProcess): () => string {
   return () => text.trim()
 }
 
+function start(command: string, at: string): ChildProcess {
+  return spawn(`${command} "$LOWRANK_CASE"`, {
+    shell: true,
+    // A process group of its own, which can be ended as a whole.
+    detached: true,
+    env: { ...process.env, LOWRANK_CASE: at },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+}
+
+const INTERRUPTS = { SIGINT: 130, SIGTERM: 143 } as const
+
+/** Ends the program with this process, which the terminal no longer does; returns how to stop that. */
+function endWithThis(child: ChildProcess): () => void {
+  const stops = Object.entries(INTERRUPTS).map(([signal, status]) => {
+    const end = (): void => {
+      endGroup(child)
+      process.exit(status)
+    }
+    process.once(signal, end)
+    return () => process.off(signal, end)
+  })
+  return () => {
+    for (const stop of stops) {
+      stop()
+    }
+  }
+}
+
+/** When a program has ended and its output is read, or has not been for long. */
+function ended(child: ChildProcess): Promise<readonly [number | null, NodeJS.Signals | null]> {
+  return new Promise((resolve, reject) => {
+    child.on('error', reject)
+    child.on('close', (status, signal) => resolve([status, signal]))
+    child.on('exit', (status, signal) => {
+      endGroup(child)
+      setTimeout(() => resolve([status, signal]), GRACE_MS).unref()
+    })
+  })
+}
+
 /** Calls `command` through the shell; whatever it started is ended with it. */
 export function program(command: string, limitMs: number = TIME_LIMIT_MS): Call {
-  return at =>
-    new Promise((resolve, reject) => {
-      const child = spawn(`${command} "$LOWRANK_CASE"`, {
-        shell: true,
-        detached: true,
-        env: { ...process.env, LOWRANK_CASE: at },
-        stdio: ['ignore', 'pipe', 'pipe'],
-      })
-      const text = collected(child)
-      const interrupted = (): void => {
-        endGroup(child)
-        process.exit(130)
-      }
-      let reason: string | undefined
-      let grace: NodeJS.Timeout | undefined
-      const limit = setTimeout(() => {
-        reason = `no end within ${limitMs / 1000} s`
-        endGroup(child)
-      }, limitMs)
-      const settle = (status: number | null, signal: string | null): void => {
-        clearTimeout(grace)
-        process.off('SIGINT', interrupted)
-        child.stdout.destroy()
-        child.stderr.destroy()
-        resolve({
-          status,
-          reason: reason ?? (signal ? `signal ${signal}` : undefined),
-          text: text(),
-        })
-      }
-      process.once('SIGINT', interrupted)
-      child.on('error', reject)
-      child.on('close', settle)
-      child.on('exit', (status, signal) => {
-        clearTimeout(limit)
-        endGroup(child)
-        grace = setTimeout(() => settle(status, signal), GRACE_MS)
-      })
-    })
+  return async at => {
+    const child = start(command, at)
+    const text = collected(child)
+    const release = endWithThis(child)
+    let late: string | undefined
+    const limit = setTimeout(() => {
+      late = `no end within ${limitMs / 1000} s`
+      endGroup(child)
+    }, limitMs)
+    try {
+      const [status, signal] = await ended(child)
+      const reason = late ?? (signal ? `signal ${signal}` : undefined)
+      return { status: late ? null : status, reason, text: text() }
+    } finally {
+      clearTimeout(limit)
+      release()
+      child.stdout?.destroy()
+      child.stderr?.destroy()
+    }
+  }
 }
 
 async function ask(call: Call, example: Case, kind: CaseKind, at: string): Promise<Answer> {

@@ -1,7 +1,7 @@
 // The L2 norm of all gradients, the clip factor and the non-finite flag, all left in `control` (see
-// src/optim/control.ts). The reference adds up in float64, which cannot overflow; here large elements
-// are added apart, scaled by 2⁻⁷⁰ (Blue, "A portable Fortran program to find the Euclidean norm of a
-// vector", 1978): control[0] is the sum of the others, control[1] theirs.
+// src/optim/control.ts). The reference adds up in float64, which cannot overflow; here large and tiny
+// elements are added apart, scaled by 2⁻⁷⁰ and 2⁷⁰ (Blue, "A portable Fortran program to find the Euclidean
+// norm of a vector", 1978). The sum so far is control[0]·control[1]², control[1] being 2⁻⁷⁰, 1 or 2⁷⁰.
 
 import type { KernelSources } from './machine.ts'
 import { BIT_TESTS, POW } from './math.ts'
@@ -12,47 +12,77 @@ const SIZE = 256
 /** Elements that one workgroup adds up where there are many. */
 const SHARE = 16384
 
-const SQUARES = /* wgsl */ `
-  var small = vec2f();
-  var large = 0.0;
-  let stop = min(p.n, (group + 1u) * p.share);
-  for (var i = group * p.share + lane; i < stop; i += SIZE) {
-    let value = g[i];
-    if (abs(value) < 1e15) {
-      small = plus(small, value * value);
-    } else {
-      let scaled = value * 8.470329472543003e-22;
-      large += scaled * scaled;
-    }
-  }
-  let smalls = exact_sum(lane, small);
-  let larges = group_sum(lane, large);`
+const POWERS = /* wgsl */ `
+const UP = 1180591620717411303424.0;
+const DOWN = 8.470329472543003e-22;`
 
-/** Sums of squares of shares of g, into parts. */
+/** sum·factor², by way of the root: a compiler may multiply factors first, and their square is no float. */
+const MOVED = /* wgsl */ `
+fn moved(sum: f32, factor: f32) -> f32 {
+  let root = sqrt(sum) * factor;
+  return root * root;
+}`
+
+/** Sums of squares of shares of g, into parts: of tiny, ordinary and large elements. */
 const squares: Program = {
   parameters: 'g:[f32] n:u32 parts:[f32]! share:u32',
   groups: ({ n, share }) => Math.ceil(n / share),
   size: SIZE,
-  uses: [...GROUP_SUM, ...EXACT_SUM],
-  code: /* wgsl */ `${SQUARES}
-  if (lane == 0u) { parts[2u * group] = smalls; parts[2u * group + 1u] = larges; }`,
+  uses: [...GROUP_SUM, ...EXACT_SUM, POWERS],
+  code: /* wgsl */ `
+  var tiny = 0.0;
+  var ordinary = vec2f();
+  var large = 0.0;
+  let stop = min(p.n, (group + 1u) * p.share);
+  for (var i = group * p.share + lane; i < stop; i += SIZE) {
+    let value = g[i];
+    if (abs(value) < 1e-15) {
+      let scaled = value * UP;
+      tiny += scaled * scaled;
+    } else if (abs(value) < 1e15) {
+      ordinary = plus(ordinary, value * value);
+    } else {
+      let scaled = value * DOWN;
+      large += scaled * scaled;
+    }
+  }
+  let sums = vec3f(group_sum(lane, tiny), exact_sum(lane, ordinary), group_sum(lane, large));
+  if (lane == 0u) { for (var i = 0u; i < 3u; i++) { parts[3u * group + i] = sums[i]; } }`,
 }
 
+/** Adds the parts to what is in control: in the unit of the largest sum there is. */
 const addParts: Program = {
   parameters: 'parts:[f32] count:u32 control:[f32]!',
   groups: () => 1,
   size: SIZE,
-  uses: [...GROUP_SUM, ...EXACT_SUM],
+  uses: [...GROUP_SUM, ...EXACT_SUM, POWERS, MOVED],
   code: /* wgsl */ `
-  var small = vec2f();
+  var tiny = 0.0;
+  var ordinary = vec2f();
   var large = 0.0;
   for (var i = lane; i < p.count; i += SIZE) {
-    small = plus(small, parts[2u * i]);
-    large += parts[2u * i + 1u];
+    tiny += parts[3u * i];
+    ordinary = plus(ordinary, parts[3u * i + 1u]);
+    large += parts[3u * i + 2u];
   }
-  let smalls = exact_sum(lane, small);
-  let larges = group_sum(lane, large);
-  if (lane == 0u) { control[0] += smalls; control[1] += larges; }`,
+  var sums = vec3f(group_sum(lane, tiny), exact_sum(lane, ordinary), group_sum(lane, large));
+  if (lane == 0u) {
+    let before = control[0];
+    if (control[1] < 1.0) { sums.x += before; }
+    else if (control[1] > 1.0) { sums.z += before; }
+    else { sums.y += before; }
+    // Whatever is no zero counts: also what is no number.
+    if (bitcast<u32>(sums.z) != 0u) {
+      control[0] = sums.z + moved(sums.y, DOWN);
+      control[1] = UP;
+    } else if (sums.y < 1e-12) {
+      control[0] = sums.x + moved(sums.y, UP);
+      control[1] = DOWN;
+    } else {
+      control[0] = sums.y + moved(sums.x, DOWN);
+      control[1] = 1.0;
+    }
+  }`,
 }
 
 /** Writes norm, factor and flag for a norm; the flag stays set if it was. */
@@ -70,12 +100,7 @@ const end: Program = {
   parameters: 'maxNorm:f32 control:[f32]!',
   threads: () => 1,
   uses: [...BIT_TESTS, CONCLUDE],
-  code: /* wgsl */ `
-  let small = sqrt(control[0]);
-  let large = sqrt(control[1]) * 1180591620717411303424.0;
-  let ratio = small / max(large, 1.0);
-  let norm = select(small, large * sqrt(1.0 + ratio * ratio), bitcast<u32>(control[1]) != 0u);
-  conclude(norm, is_finite(control[0]) && is_finite(control[1]));`,
+  code: 'conclude(control[1] * sqrt(control[0]), is_finite(control[0]));',
 }
 
 const powers: Program = {
@@ -118,12 +143,13 @@ export const gradientNormKernels: KernelSources = {
   gradient_norm_begin: {
     parameters: 'control:[f32]!',
     threads: () => 1,
-    code: 'control[0] = 0.0; control[1] = 0.0; control[2] = 0.0; control[3] = 1.0; control[4] = 0.0;',
+    uses: [POWERS],
+    code: 'control[0] = 0.0; control[1] = DOWN; control[2] = 0.0; control[3] = 1.0; control[4] = 0.0;',
   },
 
   gradient_norm_add: machine => (g, n, control) => {
     const parts = Math.ceil((n as number) / SHARE)
-    machine.withRoom(2 * parts, room => {
+    machine.withRoom(3 * parts, room => {
       machine.program(squares)(g, n, room, SHARE)
       machine.program(addParts)(room, parts, control)
     })

@@ -104,7 +104,7 @@ fn log1p_unit(x: f32) -> f32 {
   return 2.0 * s * (1.0 + z * q);
 }`
 
-// Whole exponents by squaring, else e^(b log a); NaN for a < 0 and a b that is not whole.
+// Whole exponents by squaring, else e^(b log |a|); NaN for a finite a < 0 and a b that is not whole.
 const POWER = /* wgsl */ `
 fn whole_power(a: f32, n: u32) -> f32 {
   var result = 1.0;
@@ -116,16 +116,17 @@ fn whole_power(a: f32, n: u32) -> f32 {
   return result;
 }
 fn power(a: f32, b: f32) -> f32 {
-  if (b == 0.0 || a == 1.0) { return 1.0; }
+  let bounded = abs(a) <= 3.4028234e38;
+  if (b == 0.0 || a == 1.0 || (a == -1.0 && abs(b) > 3.4028234e38)) { return 1.0; }
   if (is_nan(a) || is_nan(b)) { return not_a_number(); }
   let whole = trunc(b) == b;
   if (whole && abs(b) <= 64.0) {
     let y = whole_power(a, u32(abs(b)));
     return select(y, 1.0 / y, b < 0.0);
   }
-  if (b == 0.5) { return sqrt(a); }
+  if (b == 0.5 && bounded) { return sqrt(a); }
   if (a == 0.0) { return select(0.0, infinity(), b < 0.0); }
-  if (a < 0.0 && !whole) { return not_a_number(); }
+  if (a < 0.0 && !whole && bounded) { return not_a_number(); }
   let y = exponential(b * logarithm(abs(a)));
   let odd = whole && abs(b) < 16777216.0 && (u32(abs(b)) & 1u) == 1u;
   return select(y, -y, a < 0.0 && odd);

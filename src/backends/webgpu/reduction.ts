@@ -42,7 +42,11 @@ fn plus(sum: vec2f, x: f32) -> vec2f {
   return vec2f(s, sum.y + ((sum.x - (s - b)) + (x - b)));
 }
 fn both(a: vec2f, b: vec2f) -> vec2f { return plus(a, b.x) + vec2f(0.0, b.y); }
-fn total_of(sum: vec2f) -> f32 { return sum.x + sum.y; }
+fn total_of(sum: vec2f) -> f32 {
+  // The error of an infinite sum is no number.
+  let infinite = (bitcast<u32>(sum.y) & 0x7f800000u) == 0x7f800000u;
+  return select(sum.x + sum.y, sum.x, infinite);
+}
 fn exact_sum(lane: u32, value: vec2f) -> f32 {
   pairs[lane] = value;
   workgroupBarrier();
@@ -58,7 +62,23 @@ fn exact_sum(lane: u32, value: vec2f) -> f32 {
 }`,
 ]
 
+/**
+ * A power of two near a number that is not negative, from 2⁻¹²⁶ to 2¹²⁶, and one divided by it: what is
+ * scaled by it is as exact as before, and its squares neither overflow nor vanish.
+ */
+export const SCALE: string = /* wgsl */ `
+fn scale_of(x: f32) -> f32 {
+  return bitcast<f32>(clamp(bitcast<u32>(x) >> 23u, 1u, 253u) << 23u);
+}
+fn inverse_of(scale: f32) -> f32 { return bitcast<f32>(0x7f000000u - bitcast<u32>(scale)); }`
+
 /** A loop in which the lanes of a group share the columns `c` of one row, `at` being its elements. */
 export function eachColumn(body: string, cols = 'p.cols'): string {
   return /* wgsl */ `for (var c = lane; c < ${cols}; c += SIZE) { let at = group * ${cols} + c; ${body} }`
 }
+
+/** `most`, the largest magnitude of a row. */
+export const ROW_MOST: string = /* wgsl */ `
+  var own = 0.0;
+  ${eachColumn('own = max(own, abs(x[at]));')}
+  let most = group_max(lane, own);`

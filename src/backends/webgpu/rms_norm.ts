@@ -1,7 +1,8 @@
-// Root mean square normalisation of rows, one workgroup a row: formulas in src/ops/rms_norm.ts.
+// Root mean square normalisation of rows, one workgroup a row: formulas in src/ops/rms_norm.ts. Squares
+// are of rows scaled by a power of two (see sum_squares.ts), and nothing is multiplied that is not near 1.
 
 import type { KernelSources } from './machine.ts'
-import { EXACT_SUM, eachColumn, GROUP_SUM } from './reduction.ts'
+import { EXACT_SUM, eachColumn, GROUP_MAX, GROUP_SUM, ROW_MOST, SCALE } from './reduction.ts'
 
 const FACTOR = /* wgsl */ `
 fn factor(c: u32) -> f32 {
@@ -14,11 +15,14 @@ export const rmsNormKernels: KernelSources = {
     parameters:
       'x:[f32] weight:[f32] hasWeight:u32 y:[f32]! rstd:[f32]! rows:u32 cols:u32 eps:f32 offset:f32',
     groups: ({ rows }) => rows,
-    uses: [...GROUP_SUM, FACTOR],
+    uses: [...GROUP_MAX, ...GROUP_SUM, SCALE, FACTOR],
     code: /* wgsl */ `
+  ${ROW_MOST}
+  let shrink = inverse_of(scale_of(max(most, sqrt(p.eps))));
   var part = 0.0;
-  ${eachColumn('part += x[at] * x[at];')}
-  let r = 1.0 / sqrt(group_sum(lane, part) / f32(p.cols) + p.eps);
+  ${eachColumn('let v = x[at] * shrink; part += v * v;')}
+  let e = sqrt(p.eps) * shrink;
+  let r = shrink / sqrt(group_sum(lane, part) / f32(p.cols) + e * e);
   if (lane == 0u) { rstd[group] = r; }
   ${eachColumn('y[at] = x[at] * r * factor(c);')}`,
   },
@@ -29,11 +33,11 @@ export const rmsNormKernels: KernelSources = {
     groups: ({ rows }) => rows,
     uses: [...GROUP_SUM, FACTOR],
     code: /* wgsl */ `
-  var part = 0.0;
-  ${eachColumn('part += dy[at] * factor(c) * x[at];')}
   let r = rstd[group];
-  let slope = r * r * group_sum(lane, part) / f32(p.cols);
-  ${eachColumn('dx[at] = r * (dy[at] * factor(c) - x[at] * slope);')}`,
+  var part = 0.0;
+  ${eachColumn('part += dy[at] * factor(c) * (x[at] * r);')}
+  let slope = group_sum(lane, part) / f32(p.cols);
+  ${eachColumn('dx[at] = r * (dy[at] * factor(c) - x[at] * r * slope);')}`,
   },
 
   rms_norm_dweight: {
@@ -44,7 +48,7 @@ export const rmsNormKernels: KernelSources = {
   var sum = vec2f();
   for (var row = 0u; row < p.rows; row++) {
     let at = row * p.cols + thread;
-    sum = plus(sum, dy[at] * x[at] * rstd[row]);
+    sum = plus(sum, dy[at] * (x[at] * rstd[row]));
   }
   dweight[thread] = total_of(sum);`,
   },

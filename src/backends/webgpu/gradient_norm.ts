@@ -2,6 +2,7 @@
 // src/optim/control.ts). The reference adds up in float64, which cannot overflow; here large and tiny
 // elements are added apart, scaled by 2⁻⁷⁰ and 2⁷⁰ (Blue, "A portable Fortran program to find the Euclidean
 // norm of a vector", 1978). The sum so far is control[0]·control[1]², control[1] being 2⁻⁷⁰, 1 or 2⁷⁰.
+// Other powers than squares are of shares of the largest element.
 
 import type { KernelSources } from './machine.ts'
 import { BIT_TESTS, POW } from './math.ts'
@@ -103,26 +104,37 @@ const end: Program = {
   code: 'conclude(control[1] * sqrt(control[0]), is_finite(control[0]));',
 }
 
+/** The sum so far is control[0]·control[1]^order, control[1] being the largest element. */
 const powers: Program = {
   parameters: 'g:[f32] n:u32 order:f32 largest:u32 control:[f32]!',
   groups: () => 1,
   size: SIZE,
   uses: [...POW, ...GROUP_SUM, ...GROUP_MAX],
   code: /* wgsl */ `
-  var sum = 0.0;
   var top = 0.0;
   var bad = 0.0;
   for (var i = lane; i < p.n; i += SIZE) {
     let size = abs(g[i]);
     if (!is_finite(size)) { bad = 1.0; }
-    if (p.largest == 1u) { top = max(top, size); } else { sum += power(size, p.order); }
+    top = max(top, size);
+  }
+  let invalid = group_max(lane, bad);
+  let most = group_max(lane, top);
+  let before = control[0];
+  let scale = max(most, select(control[1], 1.1754944e-38, before == 0.0));
+  var sum = 0.0;
+  if (p.largest == 0u) {
+    for (var i = lane; i < p.n; i += SIZE) { sum += power(abs(g[i]) / scale, p.order); }
   }
   let total = group_sum(lane, sum);
-  let most = group_max(lane, top);
-  let invalid = group_max(lane, bad);
   if (lane == 0u) {
-    let before = control[0];
-    control[0] = select(before + total, max(before, most), p.largest == 1u);
+    if (p.largest == 1u) {
+      control[0] = max(before, most);
+    } else {
+      let carried = before * power(control[1] / scale, p.order);
+      control[0] = total + select(carried, 0.0, before == 0.0);
+      control[1] = scale;
+    }
     if (invalid > 0.0 || is_nan(before)) { control[0] = not_a_number(); }
   }`,
 }
@@ -133,7 +145,7 @@ const powersEnd: Program = {
   uses: [...POW, CONCLUDE],
   code: /* wgsl */ `
   let sum = control[0];
-  let norm = select(power(sum, p.inverse), sum, p.largest == 1u);
+  let norm = select(control[1] * power(sum, p.inverse), sum, p.largest == 1u);
   conclude(norm, is_finite(sum));`,
 }
 

@@ -19,6 +19,7 @@ import { rmsNorm } from '../../../src/ops/rms_norm.ts'
 import { std } from '../../../src/ops/std.ts'
 import { sum } from '../../../src/ops/sum.ts'
 import { variance } from '../../../src/ops/variance.ts'
+import { clipGradNorm } from '../../../src/optim/clip_grad_norm.ts'
 import { SGD } from '../../../src/optim/sgd.ts'
 import { countedGpu, hasDawn } from '../../support/webgpu/local.ts'
 
@@ -242,5 +243,25 @@ describe.runIf(hasDawn())('the ends of float32 on webgpu', () => {
     }
     expect(norms[1]).toBeGreaterThan(0)
     expect(Math.abs(norms[0] / norms[1] - 1)).toBeLessThan(2 ** -20)
+  })
+
+  it.each([1e-30, 1e-14, 1, 1e15, 1e30])('norms of other powers of gradients of %d', async size => {
+    const shares = [1e-3, 1, 0.5, 0]
+    for (const normType of [0.5, 1, 3, 40, Number.POSITIVE_INFINITY]) {
+      const made = withBackend(device, () => {
+        const parameters = shares.map(() => new Parameter([1, 1], [2]))
+        step(() => {
+          parameters.forEach((parameter, i) => {
+            backward(sum(mul(parameter, tensor([size * shares[i], -size], [2]))))
+          })
+        })
+        return clipGradNorm(parameters, 1, { normType })
+      })
+      // Of shares of the size, since float64 too overflows and vanishes.
+      const total = shares.reduce((before, share) => before + share ** normType + 1, 0)
+      const want = normType === Number.POSITIVE_INFINITY ? size : size * total ** (1 / normType)
+      // A power of a is e^(b log a): its relative error is that of b log a, which is below 16 here.
+      expect(Math.abs((await made.item()) / want - 1), `${normType}`).toBeLessThan(2 ** -18)
+    }
   })
 })

@@ -45,9 +45,13 @@ export function outputsOf({ json }: Case): string[] {
   return Array.isArray(outputs) ? outputs : Object.keys(outputs ?? {})
 }
 
-/** `tolerance.f64` or `tolerance.f32` of the case. */
-export function toleranceOf({ json }: Case, precision: 32 | 64): number {
-  return precision === 64 ? json.tolerance.f64 : json.tolerance.f32
+/** `tolerance.f64` or `tolerance.f32` of the case; its absence is an error of the case. */
+export function toleranceOf({ name, json }: Case, precision: 32 | 64): number {
+  const found = json.tolerance?.[`f${precision}`]
+  if (typeof found !== 'number') {
+    throw new Error(`${name}: expected tolerance.f${precision}, got none`)
+  }
+  return found
 }
 
 /** Compares every output that the case lists; none at all is a failure, not a success. */

@@ -99,7 +99,7 @@ function readerScale(alpha: number, r: number): number {
  */
 function foldedFactor(scaling: number, alpha: number, r: number): number {
   const factor = scaling / readerScale(alpha, r)
-  return Math.abs(factor - 1) <= 2 ** -24 ? 1 : factor
+  return Math.abs(factor - 1) <= 1 / 0x1000000 ? 1 : factor
 }
 
 function checkFinite(path: string, tensor: GgufTensor, type: 'F32' | 'F16'): void {

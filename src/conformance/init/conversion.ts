@@ -42,15 +42,18 @@ function baseOf(example: Case): Adaptable {
 }
 
 /** The layer under the stored adapter, with the stored start in place of ours (signs are free). */
-function trainedModel(example: Case): { model: Holder; layer: LoraModule } {
+async function trainedModel(example: Case): Promise<{ model: Holder; layer: LoraModule }> {
   const { r, lora_alpha, use_rslora, init_lora_weights } = example.json
-  const model = attach(new Holder(baseOf(example)), {
-    r,
-    loraAlpha: lora_alpha,
-    useRslora: use_rslora,
-    targetModules: ['layer'],
-    initLoraWeights: init_lora_weights,
-  })
+  const holder = new Holder(baseOf(example))
+  const model = await onCpu(holder, () =>
+    attach(holder, {
+      r,
+      loraAlpha: lora_alpha,
+      useRslora: use_rslora,
+      targetModules: ['layer'],
+      initLoraWeights: init_lora_weights,
+    }),
+  )
   const [{ layer }] = loraLayers(model)
   const state = layer.adapters.get('default')
   state?.A.replace(stored(example, 'trained.lora_A').data)
@@ -61,7 +64,7 @@ function trainedModel(example: Case): { model: Holder; layer: LoraModule } {
 }
 
 export async function runConversion(example: Case): Promise<Answer> {
-  const { model, layer } = trainedModel(example)
+  const { model, layer } = await trainedModel(example)
   const directory = memoryDirectory()
   await convertToLora(model, directory)
   const saved = await readTensors(directory, 'adapter_model.safetensors')

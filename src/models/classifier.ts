@@ -57,6 +57,8 @@ export function readClassifierConfig(reader: ConfigReader): ClassifierConfig {
 
 /** What both kinds of classifier have: the body `model` and the layer `score` on top. */
 abstract class Classifier extends Decoder {
+  /** The path of the embedding of the tokens. */
+  readonly inputLayer: string
   override readonly outputLayer: string = 'score'
   override readonly modelType: string
   override readonly sizes: DecoderSizes
@@ -67,6 +69,7 @@ abstract class Classifier extends Decoder {
   constructor(parts: DecoderParts, classes: ClassifierConfig, bias: boolean) {
     super()
     this.modelType = parts.modelType
+    this.inputLayer = `model.${parts.inputLayer}`
     this.sizes = parts.sizes
     this.classes = classes
     this.model = parts.body

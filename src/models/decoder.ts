@@ -47,6 +47,8 @@ export interface DecoderParts {
   /** The width C of the states. */
   readonly hiddenSize: number
   readonly body: DecoderBody
+  /** The path of the embedding in the body. */
+  readonly inputLayer: string
 }
 
 /** A decoder and what is on top of it. */

@@ -275,5 +275,6 @@ export function llamaParts(where: string, json: Json): DecoderParts {
     sizes: config,
     hiddenSize: config.hiddenSize,
     body: new LlamaModel(config),
+    inputLayer: 'embed_tokens',
   }
 }

@@ -50,6 +50,12 @@ function isResized({ originalVocabSize, sizes }: Resizable): boolean {
   return originalVocabSize !== undefined && sizes?.vocabSize !== originalVocabSize
 }
 
+/** Embedding and output layer; what classifies is neither. */
+function vocabularyLayers({ inputLayer, outputLayer, originalVocabSize }: Resizable): string[] {
+  const output = originalVocabSize === undefined ? undefined : outputLayer
+  return [inputLayer, output].filter(path => path !== undefined)
+}
+
 /** A weight of the base that the file carries. */
 export interface CarriedWeight {
   readonly path: string
@@ -106,13 +112,12 @@ function isSaved({ modulesToSave }: LoraConfig, path: string): boolean {
 /** The weights of embedding and output layer, where PEFT saves them with the adapter. */
 export function carriedWeights(model: Module, config: LoraConfig): CarriedWeight[] {
   const described = model as Module & Resizable
-  const layers = [described.inputLayer, described.outputLayer].filter(path => path !== undefined)
   const targeted =
     config.trainableTokenIndices === undefined && targetsEmbedding(model, config.targetModules)
   if (!targeted && !isResized(described)) {
     return []
   }
-  return layers.flatMap((path): CarriedWeight[] => {
+  return vocabularyLayers(described).flatMap((path): CarriedWeight[] => {
     const module = plainModuleAt(model, path)
     const wrapped = module instanceof LoraModule
     if (!module || (targeted && !wrapped) || isSaved(config, path)) {
@@ -171,9 +176,9 @@ function tokensAgain(
 export function carriedShapes(model: Module, { layers, parts, config }: Plan): Map<string, Shape> {
   const described = model as Module & Resizable
   const shapes = new Map<string, Shape>()
-  for (const path of [described.inputLayer, described.outputLayer]) {
-    const module = path === undefined ? undefined : plainModuleAt(model, path)
-    if (path === undefined || !module) {
+  for (const path of vocabularyLayers(described)) {
+    const module = plainModuleAt(model, path)
+    if (!module) {
       continue
     }
     const adapted = module instanceof LoraModule || layers.some(layer => layer.path === path)

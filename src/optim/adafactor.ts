@@ -190,13 +190,13 @@ const adafactor: Algorithm<AdafactorOptions> = {
  *
  * @example
  * ```ts
- * import { Adafactor, backward, matmul, Parameter, reshape, step, tensor } from 'lowrank'
+ * import { Adafactor, backward, matmul, Parameter, reshape, stateDict, step, tensor } from 'lowrank'
  *
  * const w = new Parameter([0.5, 0.5], [2, 1])
  * const optimizer = new Adafactor([w], { lr: 0.01 })
  * step(() => backward(reshape(matmul(tensor([1, -2], [1, 2]), w), [])))
  * optimizer.step()
- * console.log((await optimizer.stateDict()).tensors['0.row_var'].shape) // [2, 1]
+ * console.log((await stateDict(optimizer)).tensors['0.row_var'].shape) // [2, 1]
  * ```
  */
 export class Adafactor extends Optimizer<AdafactorOptions> {

@@ -248,7 +248,6 @@ export interface GetScheduleOptions extends WarmupOptions {
   readonly power?: number
   readonly endLrRate?: number
   readonly timescale?: number
-  /** For `cosine_warmup_with_min_lr`. */
   readonly warmupLrRate?: number
   /** For `warmup_stable_decay`; a tenth of `numTrainingSteps` if absent. */
   readonly numDecaySteps?: number
